@@ -1,0 +1,200 @@
+/**
+ * The whole house on one page: builds every part, connects them, starts them in order, and stops them in the reverse.
+ * Whoever opens something here closes it here.
+ */
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { buildApp } from './app.ts';
+import { type Background, createBackground } from './background.ts';
+import { createClock } from './clock.ts';
+import type { Config, Role } from './config.ts';
+import { openDatabase, openPool, readDatabaseClock } from './db/client.ts';
+import { migrate } from './db/migrate.ts';
+import { dispatchPass, sleepAfter } from './dispatcher/dispatcher.ts';
+import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
+import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
+import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
+import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
+import { createHealth } from './health.ts';
+import type { JobType } from './jobs/job.ts';
+import { createJobRegistry } from './jobs/registry.ts';
+import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
+import { createTaskJob } from './jobs/task/task-job.ts';
+import { createWorker } from './jobs/worker.ts';
+import { createMetrics } from './metrics.ts';
+import { createRunService } from './runs/run-service.ts';
+import { createScheduleService } from './schedules/schedule-service.ts';
+
+export type Service = {
+  app: FastifyInstance;
+  /** Where the API listens, e.g. `http://127.0.0.1:3000`. */
+  address: string;
+  /** Drains and closes everything that was opened here. Safe to call twice. */
+  stop(): Promise<void>;
+};
+
+export type ComposeOptions = {
+  config: Config;
+  databaseUrl: string;
+  logger: Logger;
+  version: string;
+  /** Job types beside those of the house; benchmarks and tests bring theirs. */
+  moreJobs?: readonly JobType[];
+};
+
+const clockSyncEveryMs = 10_000;
+/** A correction beyond this is worth a line in the log. */
+const clockStepToldMs = 500;
+/** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
+const graphileShare = 0.4;
+
+export async function startService({
+  config,
+  databaseUrl,
+  logger,
+  version,
+  moreJobs = [],
+}: ComposeOptions): Promise<Service> {
+  const has = (role: Role) => config.roles.includes(role);
+  await migrate(databaseUrl);
+
+  const clock = createClock();
+  const graphileConnections = Math.max(
+    config.workers.size + 1,
+    Math.floor(config.databaseConnectionsMax * graphileShare),
+  );
+  const onFault = (error: Error) =>
+    logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`);
+  const { db, pool, close } = openDatabase({
+    url: databaseUrl,
+    connectionsMax: Math.max(4, config.databaseConnectionsMax - (has('worker') ? graphileConnections : 0)),
+    name: 'carillon',
+    onFault,
+  });
+  const readClock = () => readDatabaseClock(pool);
+  await clock.sync(readClock);
+
+  const httpClients = createTaskDispatcher();
+  const jobs = createJobRegistry([createTaskJob({ dispatcher: httpClients, version }), ...moreJobs]);
+  const metrics = createMetrics(() => worker?.live ?? 0);
+  const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
+  await served.refresh();
+
+  const background: Background[] = [];
+  const keepUp = (name: string, pass: () => Promise<number>): Background => {
+    const each = createBackground({ clock, logger, onFault: metrics.fault }, name, pass);
+    background.push(each);
+    return each;
+  };
+
+  keepUp('clock', async () => {
+    const stepMs = await clock.sync(readClock);
+    if (Math.abs(stepMs) > clockStepToldMs)
+      logger.warn(`the clock was corrected by ${Math.round(stepMs)} ms to the database's`);
+    return clockSyncEveryMs;
+  });
+  keepUp('served queues', async () => {
+    await served.refresh();
+    return refreshServedEveryMs;
+  });
+
+  let dispatching: Background | null = null;
+  if (has('dispatcher')) {
+    const pulse = createPulse({ db, clock });
+    const rescuer = createRescuer({ db, clock, logger, served: served.names });
+    keepUp('pulse', async () => {
+      await pulse.beat();
+      return pulseEveryMs;
+    });
+    dispatching = keepUp('dispatcher', async () => {
+      const startedAtMs = clock.monotonic();
+      const counts = await dispatchPass({ db, clock, pulse, served: served.names });
+      metrics.dispatched(counts, clock.monotonic() - startedAtMs);
+      if (counts.faults > 0)
+        logger.error(
+          `${counts.faults} schedules have no next time that could be computed; see their "fault"`,
+        );
+      return sleepAfter(counts, clock.now());
+    });
+    keepUp('rescuer', async () => {
+      await rescuer.pass();
+      return rescueEveryMs;
+    });
+    const { retentionDays } = config;
+    if (retentionDays !== null) {
+      keepUp('pruner', async () =>
+        (await prunePass({ db, clock, retentionDays })).more ? prunePauseMs : pruneEveryMs,
+      );
+    }
+  }
+
+  const graphilePool = has('worker')
+    ? openPool({ url: databaseUrl, connectionsMax: graphileConnections, name: 'carillon graphile', onFault })
+    : null;
+  const worker =
+    graphilePool === null
+      ? null
+      : createWorker({
+          db,
+          pgPool: graphilePool,
+          clock,
+          logger,
+          jobs,
+          workers: config.workers,
+          served: served.names,
+          events: metrics.worker,
+        });
+
+  const schedules = createScheduleService({
+    db,
+    clock,
+    jobs: jobs.catalog,
+    served: served.names,
+    onChange: () => dispatching?.wake(),
+  });
+  const runs = createRunService({ db, clock, served: served.names });
+  const app = await buildApp({
+    schedules,
+    runs,
+    jobCatalog: jobs.catalog,
+    health: createHealth({ pool, clock, dispatching, worker }),
+    metrics,
+    clock,
+    apiKey: config.apiKey,
+    logger,
+    version,
+    serveApi: has('api'),
+  });
+
+  let stopping: Promise<void> | null = null;
+
+  /** New work first, then the running, then what they all stand on. */
+  async function stop(): Promise<void> {
+    const tolerate = (what: string) => (error: unknown) =>
+      logger.error({ err: error }, `${what} did not stop in order`);
+    await Promise.all(background.filter((each) => each.name !== 'clock').map((each) => each.stop()));
+    await Promise.all([
+      app.close().catch(tolerate('the HTTP server')),
+      worker?.stop(config.shutdownGraceMs).catch(tolerate('the worker')),
+    ]);
+    await Promise.all(background.map((each) => each.stop()));
+    await httpClients.close().catch(tolerate('the HTTP client'));
+    await graphilePool?.end().catch(tolerate('the graphile connections'));
+    await close().catch(tolerate('the database connections'));
+  }
+
+  const stopOnce = () => {
+    stopping ??= stop();
+    return stopping;
+  };
+
+  try {
+    await worker?.start();
+    for (const each of background) each.start();
+    const address = await app.listen({ port: config.port, host: config.host });
+    return { app, address, stop: stopOnce };
+  } catch (error) {
+    await stopOnce();
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+/** Environment → one frozen Config. With `main.ts` the only place that reads `process.env`. */
+import { z } from 'zod';
+
+export const roles = ['api', 'dispatcher', 'worker'] as const;
+export type Role = (typeof roles)[number];
+
+export type Config = Readonly<{
+  port: number;
+  host: string;
+  /** Null: the embedded Postgres in `dataDir`. */
+  databaseUrl: string | null;
+  dataDir: string;
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  apiKey: string | null;
+  roles: readonly Role[];
+  /** Task queue → how many of its runs this process executes at once. */
+  workers: ReadonlyMap<string, number>;
+  /** How long running runs may go on after SIGTERM before they are handed back. */
+  shutdownGraceMs: number;
+  /** Connections to Postgres that this process may hold, all pools together. */
+  databaseConnectionsMax: number;
+  /** Ended runs are kept for this many days; null keeps them for ever. */
+  retentionDays: number | null;
+}>;
+
+/** `default` takes HTTP calls, which wait more than they work; the others are heavy. */
+const workersDefault = 'default:100,sync:4,backup:2';
+
+const workers = z.string().transform((text, context) => {
+  const pools = new Map<string, number>();
+  for (const part of text.split(',')) {
+    const match = /^\s*([A-Za-z0-9][A-Za-z0-9._-]{0,62}):([0-9]{1,4})\s*$/.exec(part);
+    const [, name, digits] = match ?? [];
+    const concurrency = Number(digits);
+    if (name === undefined || pools.has(name) || concurrency < 1 || concurrency > 2000) {
+      context.addIssue({
+        code: 'custom',
+        message: `"${part.trim()}" is not <task queue>:<concurrency> (1 to 2000, each queue once), e.g. ${workersDefault}`,
+      });
+      return z.NEVER;
+    }
+    pools.set(name, concurrency);
+  }
+  return pools as ReadonlyMap<string, number>;
+});
+
+const roleList = z.string().transform((text, context) => {
+  const named = text.split(',').map((part) => part.trim());
+  for (const name of named) {
+    if (!(roles as readonly string[]).includes(name)) {
+      context.addIssue({ code: 'custom', message: `"${name}" is not a role; roles are ${roles.join(', ')}` });
+      return z.NEVER;
+    }
+  }
+  return [...new Set(named)] as Role[];
+});
+
+const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
+  .refine((url) => URL.canParse(url), 'is not a URL');
+
+const environment = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  DATABASE_URL: databaseUrl.optional(),
+  DATA_DIR: z.string().min(1).default('./data'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  CARILLON_API_KEY: z
+    .string()
+    .min(16, 'must have at least 16 characters')
+    .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
+    .optional(),
+  CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
+  CARILLON_WORKERS: workers.prefault(workersDefault),
+  CARILLON_SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(0).max(86_400).default(20),
+  CARILLON_DATABASE_CONNECTIONS: z.coerce.number().int().min(6).max(500).default(24),
+  CARILLON_RETENTION_DAYS: z
+    .union([z.literal('forever'), z.coerce.number().int().min(1).max(36_500)])
+    .default(90),
+});
+
+const loopbackHosts = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;
+
+/** Thrown when the environment does not make a configuration; the message has a line per variable. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the variables documented in `.env.example`. An empty variable counts as not set.
+ * Throws ConfigError naming each variable that is wrong.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const unknown = Object.keys(given).filter(
+    (name) => name.startsWith('CARILLON_') && !(name in environment.shape),
+  );
+  const parsed = environment.safeParse(given);
+  const lines = parsed.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`) ?? [];
+  lines.push(...unknown.map((name) => `${name}: is not a variable of Carillon; see .env.example`));
+  if (!parsed.success || lines.length > 0) throw new ConfigError(lines.join('\n'));
+  const values = parsed.data;
+  const apiKey = values.CARILLON_API_KEY ?? null;
+  if (apiKey === null && !loopbackHosts.test(values.HOST)) {
+    throw new ConfigError(
+      `CARILLON_API_KEY: must be set when HOST (${values.HOST}) is not a loopback address, else anyone who reaches the port could run jobs`,
+    );
+  }
+  return Object.freeze({
+    port: values.PORT,
+    host: values.HOST,
+    databaseUrl: values.DATABASE_URL ?? null,
+    dataDir: values.DATA_DIR,
+    logLevel: values.LOG_LEVEL,
+    apiKey,
+    roles: Object.freeze(values.CARILLON_ROLES),
+    workers: values.CARILLON_WORKERS,
+    shutdownGraceMs: values.CARILLON_SHUTDOWN_GRACE_SECONDS * 1000,
+    databaseConnectionsMax: values.CARILLON_DATABASE_CONNECTIONS,
+    retentionDays: values.CARILLON_RETENTION_DAYS === 'forever' ? null : values.CARILLON_RETENTION_DAYS,
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * Connections. One pool for the house's own statements; graphile-worker's pools have theirs (`queue.ts`).
+ * Whoever opens a pool closes it: `compose.ts`.
+ */
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import pg from 'pg';
+import * as schema from './schema.ts';
+
+export type Db = NodePgDatabase<typeof schema>;
+/** A transaction, or a savepoint in one. Not a Db: what must be atomic takes a Tx. */
+export type Tx = Parameters<Parameters<Db['transaction']>[0]>[0];
+
+export type Database = { db: Db; pool: pg.Pool; close(): Promise<void> };
+
+export type PoolOptions = {
+  url: string;
+  connectionsMax: number;
+  /** Shown in pg_stat_activity. */
+  name: string;
+  /** Told of faults of idle connections; the pool replaces them by itself. */
+  onFault(error: Error): void;
+};
+
+/** A pool that outlives server restarts: a lost connection is told and replaced, never an uncaught 'error'. */
+export function openPool(options: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connectionsMax,
+    application_name: options.name,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    // A half-open connection (the peer gone without a word) must not hold a pass for ever.
+    query_timeout: 60_000,
+  });
+  pool.on('error', (error) => options.onFault(error));
+  // A client that is checked out has no listener of the pool's; its query is rejected all the same.
+  pool.on('connect', (client) => client.on('error', (error) => options.onFault(error)));
+  return pool;
+}
+
+export function openDatabase(options: PoolOptions): Database {
+  const pool = openPool(options);
+  return { db: drizzle(pool, { schema }), pool, close: () => pool.end() };
+}
+
+/** The database's clock, epoch milliseconds. */
+export async function readDatabaseClock(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ ms: number }>(
+    'select extract(epoch from clock_timestamp())::float8 * 1000 as ms',
+  );
+  return rows[0]!.ms;
+}
+
+/** Postgres' SQLSTATE of an error, also of one that drizzle wrapped. */
+export function sqlState(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && typeof at.code === 'string') return at.code;
+  }
+  return undefined;
+}
+
+/** The constraint that a statement broke. */
+export function brokenConstraint(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('constraint' in at && typeof at.constraint === 'string') return at.constraint;
+  }
+  return undefined;
+}
+
+/** Deadlock and serialization failures: the transaction did nothing and may be tried again as it was. */
+export function isTransient(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === '40P01' || state === '40001' || state === '55P03';
+}

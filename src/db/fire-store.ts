@@ -1,0 +1,158 @@
+/** Claiming due schedules and recording their fires: the statements of the dispatch transaction. */
+import { sql } from 'drizzle-orm';
+import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
+import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
+import type { Db, Tx } from './client.ts';
+import { toJsonb } from './json.ts';
+import { ring } from './queue.ts';
+import { toTrigger } from './schedule-store.ts';
+
+type DueRow = {
+  id: string;
+  name: string;
+  trigger: unknown;
+  timezone: string;
+  dst: unknown;
+  start_at: number | null;
+  end_at: number | null;
+  max_runs: number | null;
+  jitter_ms: number | null;
+  overlap: string;
+  catch_up: string;
+  catch_up_window_ms: number;
+  next_run_at: number;
+  active_runs: number;
+  fired: number;
+};
+
+const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 1000)::float8`);
+
+/**
+ * Locks up to `limit` schedules that are due at `nowMs`, longest due first. Rows that another dispatcher (or a
+ * command, or an ending run) holds are passed over; they are seen in the next pass.
+ */
+export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<DueSchedule[]> {
+  const { rows } = await tx.execute<DueRow>(sql`
+    with due as materialized (
+      select schedule_id, next_run_at, due_at, active_runs, fired from schedule_states
+      where due_at <= ${new Date(nowMs).toISOString()}
+      order by due_at limit ${limit}
+      for update skip locked
+    )
+    select s.id, s.name, s.trigger, s.timezone, s.dst,
+      ${epochMs('s.start_at')} as start_at, ${epochMs('s.end_at')} as end_at,
+      s.max_runs, s.jitter_ms::float8 as jitter_ms, s.overlap, s.catch_up,
+      s.catch_up_window_ms::float8 as catch_up_window_ms,
+      ${epochMs('due.next_run_at')} as next_run_at, due.active_runs, due.fired::float8 as fired
+    from due join schedules s on s.id = due.schedule_id
+    order by due.due_at`);
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    timing: {
+      trigger: toTrigger(row.trigger, row.timezone, row.dst),
+      startAtMs: row.start_at,
+      endAtMs: row.end_at,
+    },
+    jitterMs: row.jitter_ms,
+    maxRuns: row.max_runs,
+    overlap: row.overlap as OverlapPolicy,
+    catchUp: row.catch_up as CatchUpPolicy,
+    catchUpWindowMs: row.catch_up_window_ms,
+    nextRunAtMs: row.next_run_at,
+    activeRuns: row.active_runs,
+    fired: row.fired,
+  }));
+}
+
+/** A fire with an input of its own, as `trigger` makes it; null: the schedule's. */
+export type RecordableFire = PlannedFire & { input?: unknown };
+
+export type RecordedFires = { started: number; skipped: number; missed: number };
+
+/**
+ * Inserts the fires, rings for those that start, counts them, and moves the schedules on: one statement. The
+ * schedules must be locked by this transaction. A fire that is there already (same run id) is passed over and counts
+ * for nothing. A state that is absent from `states` keeps its next time.
+ */
+export async function recordFires(
+  tx: Tx,
+  plan: { fires: readonly RecordableFire[]; states: readonly PlannedState[] },
+  nowMs: number,
+  served: readonly string[],
+): Promise<RecordedFires> {
+  const { fires, states } = plan;
+  const now = new Date(nowMs).toISOString();
+  const column = <T, V>(of: readonly T[], value: (each: T) => V) => sql.param(of.map(value));
+  const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  const { rows } = await tx.execute<RecordedFires>(sql`
+    with fire as (
+      select * from unnest(
+        ${column(fires, (f) => f.runId)}::uuid[], ${column(fires, (f) => f.scheduleId)}::uuid[],
+        ${column(fires, (f) => f.cause)}::text[], ${column(fires, (f) => time(f.scheduledForMs))}::timestamptz[],
+        ${column(fires, (f) => time(f.dueAtMs))}::timestamptz[], ${column(fires, (f) => f.status)}::text[],
+        ${column(fires, (f) => f.reason)}::text[], ${column(fires, (f) => f.missedCount)}::int[],
+        ${column(fires, (f) => time(f.missedUntilMs))}::timestamptz[],
+        ${column(fires, (f) => toJsonb(f.input))}::jsonb[]
+      ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input)
+    ),
+    inserted as (
+      insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
+        due_at, created_at, finished_at, status, reason, attempt, failures, lost, timeout_ms, missed_count,
+        missed_until, retry, input)
+      select f.id, s.id, s.name, s.version, s.job_type, s.task_queue, f.cause, f.scheduled_for,
+        f.due_at, ${now}, case when f.status <> 'queued' then ${now}::timestamptz end, f.status, f.reason, 1, 0, 0,
+        s.timeout_ms, f.missed_count, f.missed_until, s.retry, coalesce(f.input, s.job_input)
+      from fire f join schedules s on s.id = f.schedule_id
+      on conflict (id) do nothing
+      returning id, schedule_id, attempt, task_queue, cause, status, coalesce(missed_count, 1) as times
+    ),
+    tally as (
+      select schedule_id,
+        count(*) filter (where status = 'queued') as started,
+        count(*) filter (where status = 'queued' and cause <> 'manual') as fired,
+        count(*) filter (where status = 'skipped') as skipped,
+        coalesce(sum(times) filter (where status = 'missed'), 0) as missed
+      from inserted group by schedule_id
+    ),
+    state as (
+      select * from unnest(
+        ${column(states, (s) => s.scheduleId)}::uuid[], ${column(states, (s) => time(s.nextRunAtMs))}::timestamptz[],
+        ${column(states, (s) => time(s.dueAtMs))}::timestamptz[], ${column(states, (s) => s.fault)}::text[]
+      ) as s(schedule_id, next_run_at, due_at, fault)
+    ),
+    moved as (
+      update schedule_states h set
+        next_run_at = case when m.moves then m.next_run_at else h.next_run_at end,
+        due_at = case when m.moves then m.due_at else h.due_at end,
+        fault = case when m.moves then m.fault else h.fault end,
+        active_runs = h.active_runs + coalesce(m.started, 0), fired = h.fired + coalesce(m.fired, 0),
+        skipped = h.skipped + coalesce(m.skipped, 0), missed = h.missed + coalesce(m.missed, 0)
+      from (
+        select coalesce(s.schedule_id, t.schedule_id) as schedule_id, s.schedule_id is not null as moves,
+          s.next_run_at, s.due_at, s.fault, t.started, t.fired, t.skipped, t.missed
+        from state s full join tally t on t.schedule_id = s.schedule_id
+      ) m
+      where h.schedule_id = m.schedule_id
+    ),
+    rung as (select ${ring(sql`select id, attempt, task_queue, cause from inserted where status = 'queued'`, served)} as n)
+    select (select n from rung) as started,
+      (select count(*)::int from inserted where status = 'skipped') as skipped,
+      (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed`);
+  const completed = states.filter((state) => state.completed).map((state) => state.scheduleId);
+  if (completed.length > 0) {
+    await tx.execute(sql`
+      update schedules set status = 'completed', version = version + 1, updated_at = ${now}
+      where id = any(${sql.param(completed)}::uuid[]) and status = 'active'`);
+  }
+  return rows[0]!;
+}
+
+/** When the next schedule and the next retry are due, epoch milliseconds; null when nothing waits. */
+export async function nextDue(db: Db | Tx): Promise<{ scheduleMs: number | null; retryMs: number | null }> {
+  const { rows } = await db.execute<{ schedule: number | null; retry: number | null }>(sql`
+    select
+      (select ${epochMs('due_at')} from schedule_states where due_at is not null order by due_at limit 1) as schedule,
+      (select ${epochMs('next_attempt_at')} from runs where next_attempt_at is not null order by next_attempt_at limit 1) as retry`);
+  return { scheduleMs: rows[0]!.schedule, retryMs: rows[0]!.retry };
+}

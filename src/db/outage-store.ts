@@ -1,0 +1,58 @@
+/** How far dispatching is known to have been alive, and the holes in that. */
+import { sql } from 'drizzle-orm';
+import type { Outage } from '../schedules/fire-plan.ts';
+import type { Db, Tx } from './client.ts';
+
+/** A silence of all dispatchers longer than this is an outage; shorter ones are lateness. */
+export const outageHoleMs = 2000;
+
+/** Known outages are asked for this far back; what is overdue for longer lies in the last of them. */
+const outagesKeptMs = 7 * 86_400_000;
+
+/** The outages up to `nowMs`, oldest first, with the one that still lasts, if no dispatcher has spoken lately. */
+export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): Promise<Outage[]> {
+  const now = new Date(nowMs).toISOString();
+  const { rows } = await db.execute<Outage>(sql`
+    select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
+      select from_at, until_at from outages where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()}
+      union all
+      select alive_until, ${now}::timestamptz from dispatch_state
+      where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
+    ) o order by 1`);
+  return rows;
+}
+
+const fromMs = sql.raw('(extract(epoch from from_at) * 1000)::float8');
+const untilMs = sql.raw('(extract(epoch from until_at) * 1000)::float8');
+
+/**
+ * Says that a dispatcher is alive at `nowMs`. Where the last word of any dispatcher is longer ago than `holeMs`, the
+ * time between is recorded as an outage. Returns the outages that matter still,
+ * oldest first.
+ */
+export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promise<Outage[]> {
+  const now = new Date(nowMs).toISOString();
+  const { rows } = await db.execute<Outage>(sql`
+    with before as materialized (
+      select alive_until from dispatch_state where id = 1 for update
+    ),
+    alive as (
+      insert into dispatch_state (id, alive_until) values (1, ${now})
+      on conflict (id) do update set alive_until = excluded.alive_until
+        where dispatch_state.alive_until < excluded.alive_until
+    ),
+    hole as (
+      insert into outages (from_at, until_at)
+      select alive_until, ${now} from before
+      where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
+      on conflict (from_at) do nothing
+      returning from_at, until_at
+    )
+    select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
+      select * from hole
+      union all
+      select from_at, until_at from outages where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()}
+    ) o
+    order by 1`);
+  return rows;
+}

@@ -1,0 +1,57 @@
+/** Lines that jobs wrote, in the order they were written. */
+import { and, asc, eq, sql } from 'drizzle-orm';
+import type { Page, PageRequest } from '../runs/page.ts';
+import type { RunLogLine } from '../runs/run.ts';
+import type { Db, Tx } from './client.ts';
+import { runLogs } from './schema.ts';
+
+export type NewLogLine = {
+  runId: string;
+  attempt: number;
+  seq: number;
+  atMs: number;
+  level: string;
+  message: string;
+};
+
+/** Writing a line again, or one of a run that was pruned meanwhile, is no error. */
+export async function insertLogLines(db: Db | Tx, lines: readonly NewLogLine[]): Promise<void> {
+  const column = <V>(value: (line: NewLogLine) => V) => sql.param(lines.map(value));
+  await db.execute(sql`
+    insert into run_logs (run_id, attempt, seq, at, level, message)
+    select l.* from unnest(
+      ${column((l) => l.runId)}::uuid[], ${column((l) => l.attempt)}::int[], ${column((l) => l.seq)}::int[],
+      ${column((l) => new Date(l.atMs).toISOString())}::timestamptz[], ${column((l) => l.level)}::text[],
+      ${column((l) => l.message)}::text[]
+    ) as l(run_id, attempt, seq, at, level, message)
+    where exists (select from runs r where r.id = l.run_id)
+    on conflict do nothing`);
+}
+
+/** Oldest first. The page's cursor is `attempt.seq`. */
+export async function listLogLines(db: Db | Tx, runId: string, page: PageRequest): Promise<Page<RunLogLine>> {
+  const [attempt, seq] = (page.after ?? '0.0').split('.').map(Number);
+  const rows = await db
+    .select()
+    .from(runLogs)
+    .where(
+      and(
+        eq(runLogs.runId, runId),
+        sql`(${runLogs.attempt}, ${runLogs.seq}) > (${attempt ?? 0}, ${seq ?? 0})`,
+      ),
+    )
+    .orderBy(asc(runLogs.attempt), asc(runLogs.seq))
+    .limit(page.limit + 1);
+  const items = rows.slice(0, page.limit).map((row) => ({
+    seq: row.seq,
+    attempt: row.attempt,
+    atMs: row.at.getTime(),
+    level: row.level,
+    message: row.message,
+  }));
+  const last = items.at(-1);
+  return {
+    items,
+    next: rows.length > page.limit && last !== undefined ? `${last.attempt}.${last.seq}` : null,
+  };
+}

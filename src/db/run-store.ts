@@ -1,0 +1,342 @@
+/**
+ * The `runs` table: the moves of the state machine (`runs/run-state.ts`), each a compare-and-set on (id, attempt,
+ * status), many at once. Zero rows is an answer, not an error: someone else moved the run first.
+ *
+ * Lock order, here and everywhere: the hot rows of the schedules first, sorted, then the runs.
+ */
+import { sql } from 'drizzle-orm';
+import type { RetryPolicy } from '../runs/retry-policy.ts';
+import type { RunError } from '../runs/run.ts';
+import type { OutcomeStatus, RunSignal } from '../runs/run-state.ts';
+import type { Db, Tx } from './client.ts';
+import { toJsonb } from './json.ts';
+import { ring } from './queue.ts';
+
+const array = (values: readonly unknown[]) => sql.param([...values]);
+const iso = (ms: number) => new Date(ms).toISOString();
+
+/** What a worker needs to execute a run. */
+export type ClaimedRun = {
+  id: string;
+  attempt: number;
+  scheduleId: string;
+  scheduleName: string;
+  jobType: string;
+  input: unknown;
+  scheduledForMs: number;
+  timeoutMs: number;
+  retry: RetryPolicy;
+  failures: number;
+  signal: RunSignal | null;
+};
+
+/**
+ * queued → running. Answers the runs that this worker now owns; the rest of what was asked for is someone else's or
+ * over. A run that this worker owns already is answered again: its first claim was committed but the answer was lost.
+ */
+export async function startRuns(
+  db: Db | Tx,
+  workerId: string,
+  doorbells: readonly { runId: string; attempt: number }[],
+  nowMs: number,
+): Promise<ClaimedRun[]> {
+  const { rows } = await db.execute<ClaimedRun>(sql`
+    update runs r set status = 'running', worker_id = ${workerId}, attempt_started_at = ${iso(nowMs)},
+      started_at = coalesce(r.started_at, ${iso(nowMs)})
+    from unnest(${array(doorbells.map((d) => d.runId))}::uuid[], ${array(doorbells.map((d) => d.attempt))}::int[]) as d(id, attempt)
+    where r.id = d.id and r.attempt = d.attempt
+      and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
+    returning r.id, r.attempt, r.schedule_id as "scheduleId", r.schedule_name as "scheduleName",
+      r.job_type as "jobType", r.input, (extract(epoch from r.scheduled_for) * 1000)::float8 as "scheduledForMs",
+      r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.signal`);
+  return rows;
+}
+
+export type RunEnd = {
+  runId: string;
+  attempt: number;
+  scheduleId: string;
+  status: OutcomeStatus;
+  reason: string | null;
+  output: unknown;
+  error: RunError | null;
+  finishedAtMs: number;
+};
+
+/**
+ * running → an end, with the schedules' counts, in one statement. Answers the ids that ended; an old attempt's
+ * end matches nothing. Schedules whose circuit breaker trips are paused in the same transaction.
+ */
+export async function endRuns(db: Db | Tx, ends: readonly RunEnd[]): Promise<Set<string>> {
+  const failed = ends.filter((end) => end.status === 'failed' || end.status === 'timed_out');
+  if (failed.length === 0) return await endRunsStatement(db, ends, ['running']);
+  return await db.transaction(async (tx) => {
+    const ended = await endRunsStatement(tx, ends, ['running']);
+    const scheduleIds = [
+      ...new Set(failed.filter((end) => ended.has(end.runId)).map((end) => end.scheduleId)),
+    ];
+    if (scheduleIds.length > 0)
+      await pauseTripped(tx, scheduleIds, Math.max(...failed.map((end) => end.finishedAtMs)));
+    return ended;
+  });
+}
+
+/** The same move from any active state; for ends that no worker makes (cancel, stop, withdrawal). */
+export async function endUnstartedRuns(tx: Tx, ends: readonly RunEnd[]): Promise<Set<string>> {
+  return await endRunsStatement(tx, ends, ['queued', 'retrying']);
+}
+
+async function endRunsStatement(
+  db: Db | Tx,
+  ends: readonly RunEnd[],
+  from: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    with locked as materialized (
+      select schedule_id from schedule_states
+      where schedule_id = any(${array([...new Set(ends.map((end) => end.scheduleId))].sort())}::uuid[])
+      order by schedule_id for update
+    ),
+    ended as (
+      update runs r set status = e.status, reason = e.reason, output = e.output, signal = null,
+        error = case when e.status = 'cancelled' then coalesce(e.error, r.error) else e.error end,
+        finished_at = e.finished_at, next_attempt_at = null,
+        failures = r.failures + case when e.status in ('failed', 'timed_out') then 1 else 0 end
+      from unnest(
+        ${array(ends.map((e) => e.runId))}::uuid[], ${array(ends.map((e) => e.attempt))}::int[],
+        ${array(ends.map((e) => e.status))}::text[], ${array(ends.map((e) => e.reason))}::text[],
+        ${array(ends.map((e) => toJsonb(e.output)))}::jsonb[], ${array(ends.map((e) => toJsonb(e.error)))}::jsonb[],
+        ${array(ends.map((e) => iso(e.finishedAtMs)))}::timestamptz[]
+      ) as e(id, attempt, status, reason, output, error, finished_at)
+      -- Reading from locked makes Postgres take the hot rows before the runs.
+      where r.id = e.id and r.attempt = e.attempt and r.status = any(${array(from)}::text[])
+        and (select count(*) from locked) >= 0
+      returning r.id, r.schedule_id, r.status, r.finished_at, r.started_at is not null as started
+    ),
+    ordered as (
+      select *, max(finished_at) filter (where status = 'succeeded') over (partition by schedule_id) as last_success
+      from ended
+    ),
+    tally as (
+      select schedule_id, count(*) as n,
+        count(*) filter (where status = 'succeeded') as succeeded,
+        count(*) filter (where status in ('failed', 'timed_out')) as failed,
+        count(*) filter (where status in ('failed', 'timed_out')
+          and finished_at > coalesce(last_success, '-infinity')) as failed_since,
+        (array_agg(id order by finished_at desc, id desc) filter (where started))[1] as last_id,
+        (array_agg(status order by finished_at desc, id desc) filter (where started))[1] as last_status
+      from ordered group by schedule_id
+    ),
+    counted as (
+      update schedule_states h set
+        active_runs = h.active_runs - t.n, succeeded = h.succeeded + t.succeeded, failed = h.failed + t.failed,
+        failures_in_a_row = case when t.succeeded > 0 then 0 else h.failures_in_a_row end + t.failed_since,
+        last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status)
+      from tally t where h.schedule_id = t.schedule_id
+    )
+    select id from ended`);
+  return new Set(rows.map((row) => row.id));
+}
+
+async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: number): Promise<void> {
+  await tx.execute(sql`
+    with tripped as (
+      update schedules s set status = 'paused', paused_at = ${iso(nowMs)}, updated_at = ${iso(nowMs)},
+        version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row'
+      from schedule_states h
+      where s.id = any(${array(scheduleIds)}::uuid[]) and h.schedule_id = s.id and s.status = 'active'
+        and h.failures_in_a_row >= s.pause_after_failures
+      returning s.id
+    )
+    update schedule_states h set next_run_at = null, due_at = null from tripped t where h.schedule_id = t.id`);
+}
+
+export type RunRetry = {
+  runId: string;
+  attempt: number;
+  status: 'failed' | 'timed_out';
+  error: RunError;
+  finishedAtMs: number;
+  nextAttemptAtMs: number;
+};
+
+/**
+ * running → retrying, and the attempt goes into the history. Answers the ids that moved; a run that was told to
+ * cancel or stop does not, and must be ended.
+ */
+export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Promise<Set<string>> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    with asked as (
+      select * from unnest(
+        ${array(retries.map((r) => r.runId))}::uuid[], ${array(retries.map((r) => r.attempt))}::int[],
+        ${array(retries.map((r) => r.status))}::text[], ${array(retries.map((r) => toJsonb(r.error)))}::jsonb[],
+        ${array(retries.map((r) => iso(r.finishedAtMs)))}::timestamptz[],
+        ${array(retries.map((r) => iso(r.nextAttemptAtMs)))}::timestamptz[]
+      ) as a(id, attempt, status, error, finished_at, next_attempt_at)
+    ),
+    owned as (
+      select r.id, r.attempt, r.attempt_started_at, r.worker_id from runs r join asked a on a.id = r.id
+      where r.attempt = a.attempt and r.status = 'running' and r.signal is null
+      for update of r
+    ),
+    moved as (
+      update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error,
+        failures = r.failures + 1, worker_id = null
+      from asked a, owned o where r.id = a.id and o.id = a.id
+      returning r.id
+    ),
+    kept as (
+      insert into run_attempts (run_id, number, started_at, finished_at, status, error, worker_id)
+      select o.id, o.attempt, o.attempt_started_at, a.finished_at, a.status, a.error, o.worker_id
+      from owned o join asked a on a.id = o.id
+    )
+    select id from moved`);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** retrying → queued for up to `limit` runs whose wait is over, with their doorbells. Returns how many. */
+export async function requeueDueRetries(
+  db: Db | Tx,
+  nowMs: number,
+  limit: number,
+  served: readonly string[],
+): Promise<number> {
+  const { rows } = await db.execute<{ rung: number }>(sql`
+    with due as materialized (
+      select id from runs where next_attempt_at <= ${iso(nowMs)} order by next_attempt_at limit ${limit}
+      for update skip locked
+    ),
+    moved as (
+      update runs r set status = 'queued', attempt = r.attempt + 1, next_attempt_at = null, attempt_started_at = null
+      from due where r.id = due.id
+      returning r.id, r.attempt, r.task_queue, r.cause
+    )
+    select ${ring(sql`select * from moved`, served)} as rung`);
+  return rows[0]!.rung;
+}
+
+/**
+ * running → queued for what a worker leaves behind, under a new attempt number, with doorbells. `except` are runs
+ * that it still executes. Runs that were told to cancel or stop end instead. Returns how many went on.
+ */
+export async function requeueFromWorker(
+  tx: Tx,
+  options: {
+    workerId: string;
+    except: readonly string[];
+    cause: 'worker_lost' | 'worker_shutdown';
+    nowMs: number;
+    served: readonly string[];
+  },
+): Promise<{ requeued: number; cancelled: number }> {
+  const { workerId, nowMs } = options;
+  const lost = options.cause === 'worker_lost';
+  const error: RunError = lost
+    ? {
+        type: 'WorkerLost',
+        message: 'The worker process gave no sign of life for 30 s; the run goes on elsewhere.',
+      }
+    : {
+        type: 'WorkerShutdown',
+        message: 'The worker process shut down before the run ended; the run goes on elsewhere.',
+      };
+  const told = await tx.execute<{ id: string; attempt: number; schedule_id: string; signal: RunSignal }>(sql`
+    select id, attempt, schedule_id, signal from runs
+    where finished_at is null and worker_id = ${workerId} and status = 'running' and signal is not null
+      and id <> all(${array(options.except)}::uuid[])`);
+  const cancelled =
+    told.rows.length === 0
+      ? new Set<string>()
+      : await endRunsStatement(
+          tx,
+          told.rows.map((row) => ({
+            runId: row.id,
+            attempt: row.attempt,
+            scheduleId: row.schedule_id,
+            status: 'cancelled',
+            reason: row.signal === 'cancel' ? 'cancelled_by_hand' : 'stopped',
+            output: null,
+            error,
+            finishedAtMs: nowMs,
+          })),
+          ['running'],
+        );
+  const { rows } = await tx.execute<{ rung: number }>(sql`
+    with owned as materialized (
+      select id, attempt, attempt_started_at from runs
+      where finished_at is null and worker_id = ${workerId} and status = 'running'
+        and id <> all(${array(options.except)}::uuid[])
+      order by id for update
+    ),
+    moved as (
+      update runs r set status = 'queued', attempt = r.attempt + 1, lost = least(r.lost + ${lost ? 1 : 0}, 32767),
+        worker_id = null, attempt_started_at = null, reason = ${options.cause}
+      from owned o where r.id = o.id
+      returning r.id, r.attempt, r.task_queue, r.cause
+    ),
+    kept as (
+      insert into run_attempts (run_id, number, started_at, finished_at, status, error, worker_id)
+      select id, attempt, attempt_started_at, ${iso(nowMs)}, ${lost ? 'lost' : 'handed_back'}, ${JSON.stringify(error)}::jsonb,
+        ${workerId} from owned
+    )
+    select ${ring(sql`select * from moved`, options.served)} as rung`);
+  return { requeued: rows[0]!.rung, cancelled: cancelled.size };
+}
+
+/** Tells running runs of a schedule to cancel or stop; their workers look every half second. */
+export async function signalRunning(tx: Tx, scheduleId: string, signal: RunSignal): Promise<number> {
+  const result = await tx.execute(sql`
+    update runs set signal = ${signal}
+    where schedule_id = ${scheduleId} and finished_at is null and status = 'running' and signal is distinct from 'cancel'`);
+  return result.rowCount ?? 0;
+}
+
+/** Tells one running run. False when it is not running any more. */
+export async function signalRun(tx: Tx, runId: string, signal: RunSignal): Promise<boolean> {
+  const result = await tx.execute(
+    sql`update runs set signal = ${signal} where id = ${runId} and status = 'running'`,
+  );
+  return result.rowCount === 1;
+}
+
+/** What the runs of a worker were told. */
+export async function readSignals(
+  db: Db | Tx,
+  workerId: string,
+): Promise<{ id: string; attempt: number; signal: RunSignal }[]> {
+  const { rows } = await db.execute<{ id: string; attempt: number; signal: RunSignal }>(sql`
+    select id, attempt, signal from runs where signal is not null and finished_at is null and worker_id = ${workerId}`);
+  return rows;
+}
+
+/**
+ * Ends runs of a locked schedule that wait: queued, and with `retrying` those that wait for a retry. `fresh` leaves
+ * those alone that have been tried before or were asked for by hand. Returns how many.
+ */
+export async function withdrawWaiting(
+  tx: Tx,
+  scheduleId: string,
+  options: { reason: string; retrying: boolean; fresh: boolean; nowMs: number },
+): Promise<number> {
+  const { rows } = await tx.execute<{ id: string; attempt: number }>(sql`
+    select id, attempt from runs
+    where schedule_id = ${scheduleId} and finished_at is null
+      and status = any(${array(options.retrying ? ['queued', 'retrying'] : ['queued'])}::text[])
+      ${options.fresh ? sql`and started_at is null and cause in ('schedule', 'catch_up')` : sql``}
+    order by id for update`);
+  if (rows.length === 0) return 0;
+  const ended = await endUnstartedRuns(
+    tx,
+    rows.map((row) => ({
+      runId: row.id,
+      attempt: row.attempt,
+      scheduleId,
+      status: 'cancelled',
+      reason: options.reason,
+      output: null,
+      error: null,
+      finishedAtMs: options.nowMs,
+    })),
+  );
+  return ended.size;
+}

@@ -1,0 +1,48 @@
+/** The hot row of a schedule, as the commands write it; fires and ends write it in `fire-store` and `run-store`. */
+import { eq, sql } from 'drizzle-orm';
+import type { Tx } from './client.ts';
+import { scheduleStates } from './schema.ts';
+
+const toDateOrNull = (ms: number | null) => (ms === null ? null : new Date(ms));
+
+export async function insertState(
+  tx: Tx,
+  id: string,
+  next: { atMs: number; dueAtMs: number } | null,
+): Promise<void> {
+  await tx.insert(scheduleStates).values({
+    scheduleId: id,
+    nextRunAt: toDateOrNull(next?.atMs ?? null),
+    dueAt: toDateOrNull(next?.dueAtMs ?? null),
+  });
+}
+
+/** Sets (or with null, takes away) the next time of a locked schedule; a fault is over with it. */
+export async function setNext(
+  tx: Tx,
+  id: string,
+  next: { atMs: number; dueAtMs: number } | null,
+): Promise<void> {
+  await tx
+    .update(scheduleStates)
+    .set({
+      nextRunAt: toDateOrNull(next?.atMs ?? null),
+      dueAt: toDateOrNull(next?.dueAtMs ?? null),
+      fault: null,
+    })
+    .where(eq(scheduleStates.scheduleId, id));
+}
+
+/** A resume gives the circuit breaker a fresh count. */
+export async function resetFailures(tx: Tx, id: string): Promise<void> {
+  await tx.update(scheduleStates).set({ failuresInARow: 0 }).where(eq(scheduleStates.scheduleId, id));
+}
+
+/** Counts runs that ended without their worker (cancelled before they started). */
+export async function countEndedUnstarted(tx: Tx, id: string, ended: number): Promise<void> {
+  if (ended === 0) return;
+  await tx
+    .update(scheduleStates)
+    .set({ activeRuns: sql`${scheduleStates.activeRuns} - ${ended}` })
+    .where(eq(scheduleStates.scheduleId, id));
+}

@@ -1,0 +1,259 @@
+/**
+ * The tables, as drizzle knows them; `npm run db:generate` turns a change here into SQL under `migrations/`.
+ * Storage settings and the trigger that guards ended runs are in the hand-written migrations, since drizzle has no
+ * words for them.
+ *
+ * Two rules of Postgres shape this file. An update is cheap (HOT) only while no indexed column changes, so what
+ * changes with every fire stands in `schedule_states`, narrow and apart from `schedules`, and `runs.status` is in no
+ * index: what lists need is told by `finished_at`, `reason`, `error` and `next_attempt_at`, which a plain start
+ * does not touch. And `runs` has no foreign key to `schedules`: history outlives its schedule.
+ */
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { RetryPolicy } from '../runs/retry-policy.ts';
+import type { RunError } from '../runs/run.ts';
+
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
+const count = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);
+/** Durations of up to years do not fit an integer of milliseconds. */
+const milliseconds = (name: string) => bigint(name, { mode: 'number' });
+
+export const schedules = pgTable(
+  'schedules',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull().unique('schedules_name_key'),
+    description: text('description').notNull(),
+    labels: jsonb('labels').$type<Record<string, string>>().notNull(),
+    trigger: jsonb('trigger').notNull(),
+    timezone: text('timezone').notNull(),
+    dst: jsonb('dst').notNull(),
+    startAt: instant('start_at'),
+    endAt: instant('end_at'),
+    maxRuns: integer('max_runs'),
+    jitterMs: milliseconds('jitter_ms'),
+    overlap: text('overlap').notNull(),
+    catchUp: text('catch_up').notNull(),
+    catchUpWindowMs: milliseconds('catch_up_window_ms').notNull(),
+    pauseAfterFailures: integer('pause_after_failures'),
+    jobType: text('job_type').notNull(),
+    jobInput: jsonb('job_input').notNull(),
+    taskQueue: text('task_queue').notNull(),
+    timeoutMs: milliseconds('timeout_ms').notNull(),
+    retry: jsonb('retry').$type<RetryPolicy>().notNull(),
+    status: text('status').notNull(),
+    note: text('note'),
+    pausedAt: instant('paused_at'),
+    version: integer('version').notNull(),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (t) => [
+    index('schedules_labels_idx').using('gin', t.labels.op('jsonb_path_ops')),
+    index('schedules_job_type_idx').on(t.jobType, t.id),
+    index('schedules_inactive_idx').on(t.id).where(sql`status <> 'active'`),
+    check('schedules_status_check', sql`${t.status} in ('active', 'paused', 'stopped', 'completed')`),
+    check(
+      'schedules_overlap_check',
+      sql`${t.overlap} in ('skip', 'queue_one', 'queue_all', 'cancel_running', 'allow')`,
+    ),
+    check('schedules_catch_up_check', sql`${t.catchUp} in ('none', 'latest', 'all')`),
+    check('schedules_paused_check', sql`(${t.status} = 'paused') = (${t.pausedAt} is not null)`),
+    check('schedules_window_check', sql`${t.startAt} <= ${t.endAt}`),
+    check('schedules_max_runs_check', sql`${t.maxRuns} >= 1`),
+    check('schedules_version_check', sql`${t.version} >= 1`),
+  ],
+);
+
+/** The hot part of a schedule, one row each. Its lock is the lock on everything that fires or ends for the schedule. */
+export const scheduleStates = pgTable(
+  'schedule_states',
+  {
+    scheduleId: uuid('schedule_id').primaryKey(),
+    /** The next nominal time; null when nothing will fire. */
+    nextRunAt: instant('next_run_at'),
+    /** When the dispatcher takes it: nominal time plus jitter. The only indexed one. */
+    dueAt: instant('due_at'),
+    activeRuns: integer('active_runs').notNull().default(0),
+    fired: count('fired'),
+    succeeded: count('succeeded'),
+    failed: count('failed'),
+    skipped: count('skipped'),
+    missed: count('missed'),
+    failuresInARow: integer('failures_in_a_row').notNull().default(0),
+    lastRunId: uuid('last_run_id'),
+    lastStatus: text('last_status'),
+    fault: text('fault'),
+  },
+  (t) => [
+    foreignKey({
+      columns: [t.scheduleId],
+      foreignColumns: [schedules.id],
+      name: 'schedule_states_schedule_fk',
+    }).onDelete('cascade'),
+    index('schedule_states_due_idx').on(t.dueAt).where(sql`due_at is not null`),
+    check(
+      'schedule_states_due_check',
+      sql`(${t.nextRunAt} is null) = (${t.dueAt} is null) and ${t.dueAt} >= ${t.nextRunAt}`,
+    ),
+    check('schedule_states_active_runs_check', sql`${t.activeRuns} >= 0`),
+  ],
+);
+
+export const runs = pgTable(
+  'runs',
+  {
+    id: uuid('id').primaryKey(),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    scheduleVersion: integer('schedule_version').notNull(),
+    jobType: text('job_type').notNull(),
+    taskQueue: text('task_queue').notNull(),
+    cause: text('cause').notNull(),
+    scheduledFor: instant('scheduled_for').notNull(),
+    dueAt: instant('due_at').notNull(),
+    createdAt: instant('created_at').notNull(),
+    startedAt: instant('started_at'),
+    attemptStartedAt: instant('attempt_started_at'),
+    finishedAt: instant('finished_at'),
+    nextAttemptAt: instant('next_attempt_at'),
+    status: text('status').notNull(),
+    reason: text('reason'),
+    attempt: integer('attempt').notNull(),
+    /** Attempts that failed or timed out; what the retry policy counts. */
+    failures: smallint('failures').notNull(),
+    /** Attempts that were lost with their worker; what the poison limit counts. */
+    lost: smallint('lost').notNull(),
+    workerId: uuid('worker_id'),
+    signal: text('signal'),
+    timeoutMs: milliseconds('timeout_ms').notNull(),
+    missedCount: integer('missed_count'),
+    missedUntil: instant('missed_until'),
+    retry: jsonb('retry').$type<RetryPolicy>().notNull(),
+    input: jsonb('input').notNull(),
+    output: jsonb('output'),
+    error: jsonb('error').$type<RunError>(),
+  },
+  (t) => [
+    index('runs_schedule_idx').on(t.scheduleId, t.id),
+    index('runs_active_idx').on(t.scheduleId, t.id).where(sql`finished_at is null`),
+    index('runs_notable_idx')
+      .on(t.id)
+      .where(sql`finished_at is not null and (reason is not null or error is not null)`),
+    index('runs_retry_idx').on(t.nextAttemptAt).where(sql`next_attempt_at is not null`),
+    index('runs_signal_idx').on(t.id).where(sql`signal is not null and finished_at is null`),
+    check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
+    check('runs_signal_check', sql`${t.signal} in ('cancel', 'stop')`),
+    check('runs_attempt_check', sql`${t.attempt} >= 1 and ${t.failures} >= 0 and ${t.lost} >= 0`),
+    check(
+      'runs_finished_check',
+      sql`(${t.finishedAt} is null) = (${t.status} in ('queued', 'running', 'retrying'))`,
+    ),
+    check('runs_waiting_check', sql`(${t.nextAttemptAt} is not null) = (${t.status} = 'retrying')`),
+    check(
+      'runs_status_check',
+      sql`case ${t.status}
+        when 'queued' then ${t.workerId} is null
+        when 'running' then ${t.attemptStartedAt} is not null and ${t.startedAt} is not null and ${t.workerId} is not null
+        when 'retrying' then ${t.startedAt} is not null and ${t.workerId} is null
+        when 'succeeded' then ${t.startedAt} is not null
+        when 'failed' then ${t.startedAt} is not null and ${t.error} is not null
+        when 'timed_out' then ${t.startedAt} is not null and ${t.error} is not null
+        when 'cancelled' then true
+        when 'skipped' then ${t.startedAt} is null and ${t.reason} is not null
+        when 'missed' then ${t.startedAt} is null and ${t.reason} is not null
+        else false end`,
+    ),
+  ],
+);
+
+/** Attempts that did not end their run; the one that did is on the run itself. */
+export const runAttempts = pgTable(
+  'run_attempts',
+  {
+    runId: uuid('run_id').notNull(),
+    number: integer('number').notNull(),
+    startedAt: instant('started_at').notNull(),
+    finishedAt: instant('finished_at').notNull(),
+    status: text('status').notNull(),
+    error: jsonb('error').$type<RunError>(),
+    workerId: uuid('worker_id'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.number] }),
+    foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'run_attempts_run_fk' }).onDelete(
+      'cascade',
+    ),
+    check('run_attempts_status_check', sql`${t.status} in ('failed', 'timed_out', 'lost', 'handed_back')`),
+  ],
+);
+
+export const runLogs = pgTable(
+  'run_logs',
+  {
+    runId: uuid('run_id').notNull(),
+    seq: integer('seq').notNull(),
+    attempt: integer('attempt').notNull(),
+    at: instant('at').notNull(),
+    level: text('level').notNull(),
+    message: text('message').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.attempt, t.seq] }),
+    foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'run_logs_run_fk' }).onDelete(
+      'cascade',
+    ),
+    check('run_logs_level_check', sql`${t.level} in ('debug', 'info', 'warn', 'error')`),
+  ],
+);
+
+/** One row per worker process; its heartbeat is the lease on all runs it executes. */
+export const workers = pgTable(
+  'workers',
+  {
+    id: uuid('id').primaryKey(),
+    host: text('host').notNull(),
+    pid: integer('pid').notNull(),
+    taskQueues: text('task_queues').array().notNull(),
+    startedAt: instant('started_at').notNull(),
+    heartbeatAt: instant('heartbeat_at').notNull(),
+    /** Graphile pools of the process; force-unlocked when it is lost. */
+    poolIds: text('pool_ids').array().notNull(),
+    /** Set when it left in order or was declared lost; such a worker never claims again. */
+    goneAt: instant('gone_at'),
+  },
+  (t) => [index('workers_live_idx').on(t.heartbeatAt).where(sql`gone_at is null`)],
+);
+
+/** One row: how far dispatching is known to have been alive. */
+export const dispatchState = pgTable(
+  'dispatch_state',
+  {
+    id: smallint('id').primaryKey(),
+    aliveUntil: instant('alive_until').notNull(),
+  },
+  (t) => [check('dispatch_state_one_row_check', sql`${t.id} = 1`)],
+);
+
+/** Times in which nobody dispatched; a nominal time inside one falls to the catch-up policy. */
+export const outages = pgTable(
+  'outages',
+  {
+    fromAt: instant('from_at').primaryKey(),
+    untilAt: instant('until_at').notNull(),
+  },
+  (t) => [check('outages_order_check', sql`${t.fromAt} < ${t.untilAt}`)],
+);

@@ -1,0 +1,101 @@
+/**
+ * The dispatcher: turns due schedules and due retries into queued runs. One pass:
+ *
+ * 1. Make sure that our pulse is fresh, so that an outage is known before it is judged.
+ * 2. In one transaction: claim up to 500 due schedules (locked rows are passed over: another dispatcher got there
+ *    first), plan their fires, insert the runs, ring for them, move the schedules on. All or nothing.
+ * 3. In one statement: put runs whose retry is due back into the queue.
+ * 4. Answer what was done and when the next thing is due.
+ *
+ * Any number of dispatchers may run this at once; none leads. On kill -9 before the commit nothing has happened, and
+ * the locks are gone with the connection; after it everything has.
+ */
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/client.ts';
+import { claimDue, nextDue, recordFires } from '../db/fire-store.ts';
+import { requeueDueRetries } from '../db/run-store.ts';
+import { planFires } from '../schedules/fire-plan.ts';
+import type { Pulse } from './pulse.ts';
+
+export const claimBatchMax = 500;
+const retryBatchMax = 500;
+/** Nominal times that one transaction looks at, all its schedules together. */
+const timesPerPassMax = 2000;
+
+export type DispatchCounts = {
+  /** Schedules that were claimed. */
+  claimed: number;
+  started: number;
+  skipped: number;
+  missed: number;
+  /** Runs that went from retrying to queued. */
+  retried: number;
+  /** Schedules whose next time could not be computed. */
+  faults: number;
+  /** When the next schedule or retry is due, epoch milliseconds; null when nothing waits. */
+  nextDueMs: number | null;
+};
+
+export type DispatcherParts = { db: Db; clock: Clock; pulse: Pulse; served(): readonly string[] };
+
+export async function dispatchPass({ db, clock, pulse, served }: DispatcherParts): Promise<DispatchCounts> {
+  await pulse.ensureFresh();
+  const counts: DispatchCounts = {
+    claimed: 0,
+    started: 0,
+    skipped: 0,
+    missed: 0,
+    retried: 0,
+    faults: 0,
+    nextDueMs: null,
+  };
+  const due = await nextDue(db);
+  const nowMs = clock.now();
+  if (due.scheduleMs !== null && due.scheduleMs <= nowMs) {
+    Object.assign(counts, await db.transaction((tx) => dispatchDue(tx, nowMs)));
+  }
+  if (due.retryMs !== null && due.retryMs <= nowMs) {
+    counts.retried = await requeueDueRetries(db, nowMs, retryBatchMax, served());
+  }
+  const next = counts.claimed + counts.retried === 0 ? due : await nextDue(db);
+  counts.nextDueMs = Math.min(
+    next.scheduleMs ?? Number.POSITIVE_INFINITY,
+    next.retryMs ?? Number.POSITIVE_INFINITY,
+  );
+  if (counts.nextDueMs === Number.POSITIVE_INFINITY) counts.nextDueMs = null;
+  return counts;
+
+  async function dispatchDue(tx: Parameters<typeof claimDue>[0], atMs: number) {
+    const claimed = await claimDue(tx, atMs, claimBatchMax);
+    if (claimed.length === 0) return { claimed: 0 };
+    const timesMax = Math.max(1, Math.floor(timesPerPassMax / claimed.length));
+    const plans = claimed.map((schedule) =>
+      planFires(schedule, { nowMs: atMs, outages: pulse.outages(), timesMax }),
+    );
+    const states = plans.map((plan) => plan.state);
+    const recorded = await recordFires(
+      tx,
+      { fires: plans.flatMap((plan) => plan.fires), states },
+      atMs,
+      served(),
+    );
+    return {
+      claimed: claimed.length,
+      ...recorded,
+      faults: states.filter((state) => state.fault !== null).length,
+    };
+  }
+}
+
+/** At most so long between two looks, so that a new schedule or another node's change is seen. */
+export const idleSleepMsMax = 250;
+/** Where everything due is held by others, they are given a moment. */
+const contendedSleepMs = 5;
+
+/** How long to sleep after a pass. */
+export function sleepAfter(counts: DispatchCounts, nowMs: number): number {
+  if (counts.nextDueMs === null) return idleSleepMsMax;
+  const untilDueMs = counts.nextDueMs - nowMs;
+  if (untilDueMs <= 0) return counts.claimed + counts.retried > 0 ? 0 : contendedSleepMs;
+  return Math.min(untilDueMs, idleSleepMsMax);
+}

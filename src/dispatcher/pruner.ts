@@ -1,0 +1,13 @@
+/** The pruner: deletes ended runs past the retention, a small batch at a time so that no lateness shows. */
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/client.ts';
+import { type PrunedRuns, pruneRuns } from '../db/run-history-store.ts';
+
+export const pruneEveryMs = 60_000;
+/** Between two batches of a backlog. */
+export const prunePauseMs = 200;
+const pruneBatchMax = 1000;
+
+export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<PrunedRuns> {
+  return await pruneRuns(parts.db, parts.clock.now() - parts.retentionDays * 86_400_000, pruneBatchMax);
+}

@@ -1,0 +1,62 @@
+/** The job types of this house. Being named in `compose.ts`' list makes a type creatable and documented. */
+import { z } from 'zod';
+import type { Issue } from '../errors.ts';
+import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
+import type { JobType } from './job.ts';
+
+export type JobRegistry = {
+  find(type: string): JobType | undefined;
+  catalog: JobCatalog;
+};
+
+/** Throws when two job types share a name or an example does not fit its own schema: both are faults of the program. */
+export function createJobRegistry(jobs: readonly JobType[]): JobRegistry {
+  const byType = new Map<string, JobType>();
+  for (const job of jobs) {
+    if (byType.has(job.type)) throw new Error(`job type "${job.type}" is registered twice`);
+    const fits = job.input.safeParse(job.example);
+    if (!fits.success)
+      throw new Error(`the example of job type "${job.type}" is no valid input: ${fits.error.message}`);
+    byType.set(job.type, job);
+  }
+  const infos = new Map([...byType].map(([type, job]) => [type, describe(job)]));
+  return {
+    find: (type) => byType.get(type),
+    catalog: {
+      list: () => [...infos.values()],
+      find: (type) => infos.get(type),
+      check: (type, input) => issuesOf(byType.get(type), input),
+    },
+  };
+}
+
+function describe(job: JobType): JobTypeInfo {
+  return {
+    type: job.type,
+    description: job.description,
+    taskQueue: job.taskQueue,
+    timeoutMs: job.timeoutMs,
+    retry: job.retry,
+    inputSchema: z.toJSONSchema(job.input, { io: 'input' }),
+    outputSchema: z.toJSONSchema(job.output, { io: 'input' }),
+    example: job.example,
+  };
+}
+
+function issuesOf(job: JobType | undefined, input: unknown): Issue[] {
+  const parsed = job?.input.safeParse(input);
+  if (parsed === undefined || parsed.success) return [];
+  return parsed.error.issues.flatMap((issue) => {
+    const at = issue.path.map(pointerPart).join('');
+    if (issue.code !== 'unrecognized_keys') return [{ pointer: at, detail: issue.message }];
+    return issue.keys.map((key) => ({
+      pointer: `${at}${pointerPart(key)}`,
+      detail: `"${key}" is not a field of this input.`,
+    }));
+  });
+}
+
+/** RFC 6901: `~` and `/` are escaped. */
+function pointerPart(key: PropertyKey): string {
+  return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}

@@ -1,0 +1,159 @@
+/**
+ * A pool of graphile-worker for one task queue: it hears the doorbells. What graphile does that a reader must know
+ * (DESIGN §7), and what is done about it here:
+ *
+ * - A pool shuts itself down on a database error while completing jobs, and its promise *resolves*. So whenever a
+ *   pool begins to shut down and nobody asked for it, a new one is started; runs in flight go on, and `slots` keeps the
+ *   old pool's and the new one's together within the concurrency.
+ * - A shutdown aborts all tasks of the pool after 5 s. Nothing here listens to graphile's signal; a run has its own.
+ * - A killed pool's jobs stay locked for 4 hours. So the ids of all pools are told to the lease's row, and the rescuer
+ *   unlocks those of dead workers.
+ */
+import { EventEmitter } from 'node:events';
+import {
+  Logger as GraphileLogger,
+  type Runner,
+  run,
+  type WorkerEvents,
+  type WorkerPool,
+} from 'graphile-worker';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { type Doorbell, taskIdentifier } from '../db/queue.ts';
+import { messageOf } from '../errors.ts';
+import { createSlots } from './slots.ts';
+
+export type RunPool = {
+  readonly taskQueue: string;
+  /** The graphile pools that may hold locks: the present one, and those that are still shutting down. */
+  poolIds(): readonly string[];
+  start(): Promise<void>;
+  /** No new doorbells; resolves when those being answered are. */
+  stop(): Promise<void>;
+};
+
+export type RunPoolParts = {
+  taskQueue: string;
+  concurrency: number;
+  pgPool: pg.Pool;
+  logger: Logger;
+  /** Rejecting leaves the doorbell to ring again later. */
+  answer(doorbell: Doorbell): Promise<void>;
+};
+
+/** From this concurrency on doorbells are fetched many at a time; below, a fetched one could wait behind a long run. */
+const localQueueFrom = 20;
+/** How long a fetched doorbell may wait here before other nodes may have it, milliseconds. */
+const localQueueTtlMs = 1000;
+const restartPauseMsMax = 5000;
+/** Longer than any grace that the house itself gives. */
+const neverMs = 2 ** 31 - 1;
+
+export function createRunPool(parts: RunPoolParts): RunPool {
+  const { taskQueue, concurrency, logger } = parts;
+  const identifier = taskIdentifier(taskQueue);
+  const ids = new Set<string>();
+  const runners = new Set<Runner>();
+  let stopping = false;
+  let restartPauseMs = 100;
+  let restart: NodeJS.Timeout | undefined;
+
+  const slots = createSlots(concurrency);
+
+  async function answerInSlot(payload: unknown): Promise<void> {
+    const give = await slots.take();
+    try {
+      await parts.answer(payload as Doorbell);
+    } finally {
+      give();
+    }
+  }
+
+  async function open(): Promise<void> {
+    const events: WorkerEvents = new EventEmitter();
+    let replaced = false;
+    const replace = (why: string) => {
+      if (replaced || stopping) return;
+      replaced = true;
+      logger.warn(
+        { taskQueue },
+        `graphile pool of ${taskQueue} ended (${why}); a new one starts in ${restartPauseMs} ms`,
+      );
+      restart = setTimeout(() => void reopen(), restartPauseMs);
+      restartPauseMs = Math.min(restartPauseMs * 2, restartPauseMsMax);
+    };
+    const watch = (pool: WorkerPool) => ids.add(pool.id);
+    events.on('pool:create', ({ workerPool }) => watch(workerPool));
+    events.on('pool:gracefulShutdown', ({ message }) => replace(message));
+    events.on('pool:listen:success', () => {
+      restartPauseMs = 100;
+    });
+    const runner = await run({
+      pgPool: parts.pgPool,
+      events,
+      logger: quiet(logger),
+      noHandleSignals: true,
+      parsedCronItems: [],
+      taskList: { [identifier]: answerInSlot },
+      preset: {
+        worker: {
+          concurrentJobs: concurrency,
+          ...(concurrency >= localQueueFrom
+            ? { localQueue: { size: concurrency + 20, ttl: localQueueTtlMs } }
+            : {}),
+          completeJobBatchDelay: 0,
+          failJobBatchDelay: 0,
+          gracefulShutdownAbortTimeout: neverMs,
+        },
+      },
+    });
+    runners.add(runner);
+    runner.promise
+      .then(
+        () => replace('its promise resolved'),
+        (error) => replace(messageOf(error)),
+      )
+      .finally(() => runners.delete(runner));
+    if (stopping) await stopRunner(runner);
+  }
+
+  async function reopen(): Promise<void> {
+    if (stopping) return;
+    try {
+      await open();
+    } catch (error) {
+      logger.warn(
+        { taskQueue },
+        `could not start a graphile pool of ${taskQueue}: ${messageOf(error)}; tried again in ${restartPauseMs} ms`,
+      );
+      restart = setTimeout(() => void reopen(), restartPauseMs);
+      restartPauseMs = Math.min(restartPauseMs * 2, restartPauseMsMax);
+    }
+  }
+
+  return {
+    taskQueue,
+    poolIds: () => [...ids],
+    start: open,
+    async stop() {
+      stopping = true;
+      clearTimeout(restart);
+      await Promise.all([...runners].map(stopRunner));
+    },
+  };
+}
+
+/** A runner that is stopped already, or whose pool has gone, says so by rejecting. */
+async function stopRunner(runner: Runner): Promise<void> {
+  await runner.stop().catch(() => {});
+  await runner.promise.catch(() => {});
+}
+
+/** graphile tells every job it completes; only its warnings and errors are for our log. */
+function quiet(logger: Logger): GraphileLogger {
+  return new GraphileLogger(() => (level, message) => {
+    if (level === 'error') logger.warn({ from: 'graphile-worker' }, message);
+    else if (level === 'warning') logger.debug({ from: 'graphile-worker' }, message);
+    else logger.trace({ from: 'graphile-worker' }, message);
+  });
+}

@@ -1,0 +1,112 @@
+/** The process: configuration, signals, exit code. `npm start` runs this file. */
+import { createRequire } from 'node:module';
+import { isAbsolute, relative } from 'node:path';
+import pino, { type Logger } from 'pino';
+import { banner } from './banner.ts';
+import { startService } from './compose.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
+import { startEmbeddedPostgres } from './db/embedded.ts';
+import { messageOf } from './errors.ts';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+const exitCodes = { ok: 0, fault: 1, badConfiguration: 78 } as const;
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  if (config === null) return;
+  const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
+  let stop: () => Promise<void> = async () => {};
+  let stopping = false;
+
+  const shutDown = async (why: string, exitCode: number) => {
+    if (stopping) {
+      // A second Ctrl-C means it: the runs go on elsewhere after their lease.
+      logger.warn(`${why} again; leaving at once`);
+      process.exit(exitCodes.fault);
+    }
+    stopping = true;
+    logger.info(`${why}: stopping; running runs have ${config.shutdownGraceMs / 1000} s to end`);
+    process.exitCode = exitCode;
+    await stop().catch((error) => {
+      logger.error({ err: error }, `could not stop in order: ${messageOf(error)}`);
+      process.exitCode = exitCodes.fault;
+    });
+    logger.info('stopped');
+    process.exit();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => void shutDown(signal, exitCodes.ok));
+  // A program that does not know its own state must not go on; what it had claimed is brought back by the lease.
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
+    void shutDown('a fault of the program', exitCodes.fault);
+  });
+
+  try {
+    const database = await reachDatabase(config, logger);
+    stop = database.stop;
+    const service = await startService({ config, databaseUrl: database.url, logger, version });
+    stop = async () => {
+      await service.stop();
+      await database.stop();
+    };
+    process.stdout.write(
+      banner({
+        address: service.address,
+        dataDir: shown(config.dataDir),
+        embedded: config.databaseUrl === null,
+        roles: config.roles,
+        version,
+      }),
+    );
+  } catch (error) {
+    if (stopping) return;
+    logger.fatal({ err: error }, `could not start: ${hint(error, config)}`);
+    await stop().catch(() => {});
+    process.exit(exitCodes.fault);
+  }
+}
+
+function readConfig(): Config | null {
+  try {
+    return loadConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(
+      `Carillon cannot start with this environment:\n\n${error.message.replace(/^/gm, '  ')}\n\nSee .env.example for every variable.\n`,
+    );
+    process.exitCode = exitCodes.badConfiguration;
+    return null;
+  }
+}
+
+async function reachDatabase(
+  config: Config,
+  logger: Logger,
+): Promise<{ url: string; stop(): Promise<void> }> {
+  if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: async () => {} };
+  return await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    log: { info: (message) => logger.info(message), warn: (message) => logger.warn(message) },
+  });
+}
+
+function hint(error: unknown, config: Config): string {
+  const message = messageOf(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE')
+    return `port ${config.port} is taken. Stop what listens there, or set PORT (PORT=0 finds a free one).`;
+  if (code === 'EACCES' && config.port < 1024)
+    return `port ${config.port} needs privileges; set PORT to one above 1023.`;
+  if (code === 'ECONNREFUSED' && config.databaseUrl !== null)
+    return `Postgres at DATABASE_URL does not answer (${message}). Is it running?`;
+  return message;
+}
+
+function shown(path: string): string {
+  const near = relative(process.cwd(), path);
+  return near === '' || near.startsWith('..') || isAbsolute(near) ? path : near;
+}
+
+await main();

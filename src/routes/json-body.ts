@@ -1,0 +1,102 @@
+/**
+ * Reading bodies. All of them are JSON, whatever curl says they are: `curl -d '{…}'` labels JSON as a form, and
+ * `curl -X POST` sends nothing at all. What is neither labelled as JSON nor possibly meant as JSON is a 415.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { invalid, invalidAll, messageOf } from '../errors.ts';
+import { textIssues } from './json-limits.ts';
+import { HttpProblem } from './problem.ts';
+
+const mergePatchType = 'application/merge-patch+json';
+const formType = 'application/x-www-form-urlencoded';
+
+/** The types that are read as JSON on every route. */
+const jsonTypes = ['application/json', 'text/plain', formType];
+
+export function registerJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(jsonTypes, { parseAs: 'buffer' }, (request, body, done) => {
+    read(request, body as Buffer, done);
+  });
+  app.addContentTypeParser(mergePatchType, { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.method === 'PATCH') read(request, body as Buffer, done);
+    else refuse(request, done);
+  });
+  // Also where bodies without any content type come.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.headers['content-type'] === undefined || body.length === 0)
+      read(request, body as Buffer, done);
+    else refuse(request, done);
+  });
+}
+
+type Done = (error: Error | null, body?: unknown) => void;
+
+function read(request: FastifyRequest, bytes: Buffer, done: Done): void {
+  // A path that does not exist is a 404 whatever the body is.
+  if (request.is404) {
+    done(null);
+    return;
+  }
+  try {
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') throw encoded(encoding);
+    done(null, parseJson(bytes, request.headers['content-type']));
+  } catch (error) {
+    done(error as Error);
+  }
+}
+
+/** An empty body is `{}`. Throws what is wrong as a problem. */
+export function parseJson(bytes: Buffer, contentType?: string): unknown {
+  if (!isUtf8(bytes)) throw malformed('The body is not valid UTF-8. Send JSON in UTF-8.');
+  // A byte order mark is ignored, as RFC 8259 section 8.1 allows.
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
+  if (text.trim() === '') return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const form = contentType?.toLowerCase().startsWith(formType) && !/^\s*[{["]/.test(text);
+    const hint = form ? ' It looks like form data; this API reads JSON.' : '';
+    throw malformed(`The body is not valid JSON: ${messageOf(error)}.${hint}`);
+  }
+  // Every body here is an object; null would be taken for no body at all further on.
+  if (value === null) throw invalid('', 'The body must be an object, not null.');
+  const issues = textIssues(value);
+  if (issues.length > 0) throw invalidAll(issues);
+  return value;
+}
+
+function malformed(detail: string): HttpProblem {
+  return new HttpProblem(400, 'malformed_json', detail, { issues: [{ pointer: '', detail }] });
+}
+
+function refuse(request: FastifyRequest, done: Done): void {
+  if (request.is404) done(null);
+  else done(unsupported(request));
+}
+
+function unsupported(request: FastifyRequest): HttpProblem {
+  const also = request.method === 'PATCH' ? ` or ${mergePatchType}` : '';
+  return new HttpProblem(
+    415,
+    'unsupported_media_type',
+    `The content type "${request.headers['content-type']}" is not understood here. Send JSON as application/json${also}.`,
+    {
+      headers: {
+        accept: request.method === 'PATCH' ? `application/json, ${mergePatchType}` : 'application/json',
+      },
+    },
+  );
+}
+
+function encoded(encoding: string): HttpProblem {
+  return new HttpProblem(
+    415,
+    'unsupported_media_type',
+    `The content encoding "${encoding}" is not understood. Send the body as it is.`,
+    { headers: { 'accept-encoding': 'identity' } },
+  );
+}

@@ -1,0 +1,211 @@
+/**
+ * The OpenAPI 3.1 document: @fastify/swagger makes it from the route schemas; here it is told what those cannot say.
+ */
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
+
+type Json = Record<string, unknown>;
+/** As much of an OpenAPI document as is touched here. */
+export type ApiDocument = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Json>; headers?: Json };
+};
+type Media = { schema: Json; example?: unknown };
+type Operation = {
+  requestBody?: { required?: boolean; content: Record<string, Media> };
+  summary?: string;
+  responses: Record<string, { description: string; content?: Record<string, Media>; headers?: Json }>;
+};
+
+const description = `Carillon stores schedules, fires them on time, runs their jobs with retries, and keeps the history.
+
+Times are RFC 3339: any offset in, UTC out. Durations are written like \`90s\`, \`15m\`, \`1h30m\` or \`PT15M\`.
+Ids and names both work in every path below \`/schedules\`. Lists come in pages; \`nextCursor\` asks for the next one.
+Errors are \`application/problem+json\` (RFC 9457). Bodies are JSON, with or without a content type.`;
+
+/**
+ * zod leaves out examples and defaults of what it transforms, since they might be meant for after the transformation;
+ * ours are in the form of the wire. It also states the bounds of safe integers for every integer.
+ */
+function restate({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: Json }): void {
+  const meta = z.globalRegistry.get(zodSchema);
+  if (meta?.examples !== undefined) jsonSchema.examples = meta.examples;
+  if (meta?.default !== undefined) jsonSchema.default = meta.default;
+  // Answers may get more fields; only requests are closed.
+  if (zodSchema instanceof z.ZodObject && zodSchema.def.catchall === undefined)
+    delete jsonSchema.additionalProperties;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+}
+
+const zodToJsonConfig = { override: restate };
+const transformObject = createJsonSchemaTransformObject({ zodToJsonConfig });
+
+export function documentOptions(
+  version: string,
+  complete: (document: ApiDocument) => ApiDocument,
+): FastifyDynamicSwaggerOptions {
+  return {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Carillon', version, description, license: { name: 'MIT', identifier: 'MIT' } },
+      tags: [
+        { name: 'schedules', description: 'What runs when.' },
+        { name: 'runs', description: 'What ran, and how it went.' },
+        { name: 'job types', description: 'What can be scheduled.' },
+        { name: 'service', description: 'Health and metrics.' },
+      ],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'http', scheme: 'bearer', description: 'CARILLON_API_KEY, where one is set.' },
+        },
+      },
+      // The empty one: on loopback the service may run without a key.
+      security: [{ apiKey: [] }, {}],
+    },
+    transform: createJsonSchemaTransform({ zodToJsonConfig }),
+    transformObject: (input) => {
+      const document = transformObject(input) as unknown as ApiDocument;
+      return complete(document) as unknown as ReturnType<typeof transformObject>;
+    },
+  };
+}
+
+/** Adds examples, the inputs of the job types, and headers; leaves out components that nothing refers to. */
+export function completeDocument(document: ApiDocument, catalog: JobCatalog): ApiDocument {
+  document.components.schemas = {
+    ...document.components.schemas,
+    ...jobSchemas(document.components.schemas.JobInput ?? {}, catalog.list()),
+  };
+  document.components.headers = headers;
+  for (const operations of Object.values(document.paths)) {
+    for (const operation of Object.values(operations)) completeOperation(operation, document);
+  }
+  return withPlainNames(withoutUnused(document));
+}
+
+function completeOperation(operation: Operation, document: ApiDocument): void {
+  for (const media of Object.values(operation.requestBody?.content ?? {})) {
+    const schema = resolved(media.schema, document);
+    const [example] = (schema.examples as unknown[] | undefined) ?? [];
+    if (media.example === undefined && example !== undefined) media.example = example;
+    // An empty body is {}, so it is only needed where the schema needs something.
+    if (operation.requestBody)
+      operation.requestBody.required = ((schema.required as unknown[] | undefined) ?? []).length > 0;
+  }
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const schema = response.content?.['application/json']?.schema ?? {};
+    if (response.description === 'Default Response') {
+      response.description = String(resolved(schema, document).description ?? `${operation.summary}.`);
+    }
+    response.headers = {
+      ...(['201', '202'].includes(status) && { Location: header('Location') }),
+      ...((schema.properties as Json | undefined)?.nextCursor !== undefined && { Link: header('Link') }),
+      'X-Request-Id': header('X-Request-Id'),
+    };
+  }
+}
+
+const headers: Json = {
+  Location: { description: 'The path of what was made.', schema: { type: 'string' } },
+  Link: {
+    description: 'The next page, as `rel="next"` (RFC 8288), when there is one.',
+    schema: { type: 'string' },
+  },
+  'X-Request-Id': {
+    description: "The request's own id, or the one it was given.",
+    schema: { type: 'string' },
+  },
+};
+
+function header(name: string): Json {
+  return { $ref: `#/components/headers/${name}` };
+}
+
+/** The job of a schedule, told apart by `type`: each job type with the schema of its input. */
+function jobSchemas(job: Json, types: readonly JobTypeInfo[]): Record<string, Json> {
+  if (types.length === 0) return {};
+  const schemas: Record<string, Json> = {};
+  const mapping: Record<string, string> = {};
+  for (const info of types) {
+    const name = pascal(info.type);
+    const { $schema, ...input } = info.inputSchema;
+    schemas[`${name}Input`] = { ...input, examples: [info.example] };
+    schemas[`${name}Job`] = {
+      ...job,
+      description: info.description,
+      properties: {
+        ...(job.properties as Json),
+        type: { type: 'string', const: info.type },
+        input: { $ref: `#/components/schemas/${name}Input` },
+      },
+    };
+    const inputRequired = Array.isArray(input.required) && input.required.length > 0;
+    schemas[`${name}Job`]!.required = inputRequired ? ['type', 'input'] : ['type'];
+    mapping[info.type] = `#/components/schemas/${name}Job`;
+  }
+  schemas.JobInput = {
+    description: 'What to run.',
+    oneOf: Object.values(mapping).map(($ref) => ({ $ref })),
+    discriminator: { propertyName: 'type', mapping },
+  };
+  return schemas;
+}
+
+function pascal(type: string): string {
+  return type.replace(/(^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_all, _gap, letter: string) =>
+    letter.toUpperCase(),
+  );
+}
+
+function resolved(schema: Json, document: ApiDocument): Json {
+  const name = typeof schema.$ref === 'string' ? schema.$ref.split('/').at(-1) : undefined;
+  return name === undefined ? schema : (document.components.schemas[name] ?? schema);
+}
+
+/** zod writes each schema twice, as it comes in and as it goes out; most are used in one direction only. */
+function withoutUnused(document: ApiDocument): ApiDocument {
+  const used = new Set<string>();
+  collectRefs(document.paths, document, used);
+  const schemas = Object.entries(document.components.schemas)
+    .filter(([name]) => used.has(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  document.components.schemas = Object.fromEntries(schemas);
+  return document;
+}
+
+function collectRefs(value: unknown, document: ApiDocument, used: Set<string>): void {
+  if (value === null || typeof value !== 'object') return;
+  for (const [key, child] of Object.entries(value)) {
+    if (key === '$ref' && typeof child === 'string') {
+      const name = child.split('/').at(-1) ?? '';
+      if (used.has(name)) continue;
+      used.add(name);
+      collectRefs(document.components.schemas[name], document, used);
+    } else {
+      collectRefs(child, document, used);
+    }
+  }
+}
+
+const inputSuffix = /Input$/;
+
+/** What only comes in is called "ScheduleDefinitionInput" by the transform; without its rival the plain name is free. */
+function withPlainNames(document: ApiDocument): ApiDocument {
+  const names = new Set(Object.keys(document.components.schemas));
+  const plain = (name: string): string => {
+    const short = name.replace(inputSuffix, '');
+    return names.has(short) || names.has(`${short}Job`) ? name : short;
+  };
+  const prefix = '#/components/schemas/';
+  const renamed = (value: unknown): unknown =>
+    typeof value === 'string' && value.startsWith(prefix)
+      ? prefix + plain(value.slice(prefix.length))
+      : value;
+  const copy = JSON.parse(JSON.stringify(document), (_key, value) => renamed(value)) as ApiDocument;
+  const schemas = Object.entries(copy.components.schemas).map(([name, schema]) => [plain(name), schema]);
+  copy.components.schemas = Object.fromEntries(schemas);
+  return copy;
+}

@@ -1,0 +1,37 @@
+/** Query parameters: text that stands for numbers, instants and lists. */
+import { z } from 'zod';
+import { parseInstant } from './instant-wire.ts';
+
+/** A whole number in decimal digits. */
+export function countField(min: number, max: number, fallback: number) {
+  const words = `must be a whole number from ${min} to ${max}`;
+  return z
+    .preprocess(
+      (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),
+      z.int({ error: words }).min(min).max(max),
+    )
+    .default(fallback)
+    .meta({ default: fallback });
+}
+
+/** Any number of the words, by repeating the parameter or with commas between them. */
+export function wordsField<const T extends readonly string[]>(words: T) {
+  return z.preprocess(
+    (value) => {
+      const texts = Array.isArray(value) ? value : [value];
+      return texts.flatMap((text) => (typeof text === 'string' ? text.split(',') : [text]));
+    },
+    z.array(z.enum(words)).min(1),
+  );
+}
+
+/** A time as text, given on as epoch milliseconds. */
+export const instantField = z
+  .string()
+  .meta({ format: 'date-time' })
+  .transform((text, context) => {
+    const ms = parseInstant(text);
+    if (typeof ms === 'number') return ms;
+    context.issues.push({ code: 'custom', message: ms.reason, input: text });
+    return z.NEVER;
+  });

@@ -1,0 +1,124 @@
+/** Runs, their attempts and their log lines on the wire. */
+import { z } from 'zod';
+import { toIso } from '../clock.ts';
+import type { Run, RunAttempt, RunDetail, RunLogLine } from '../runs/run.ts';
+import { attemptStatuses, runCauses, runStatuses } from '../runs/run-state.ts';
+import { presentInstant } from './instant-wire.ts';
+
+const time = z.string().meta({ format: 'date-time' });
+const errorAnswer = z.object({ type: z.string(), message: z.string() });
+
+const runFields = {
+  id: z.string().meta({ format: 'uuid' }),
+  scheduleId: z.string().meta({ format: 'uuid' }),
+  scheduleName: z.string(),
+  scheduleVersion: z.int().describe('The version of the schedule that it was made from.'),
+  jobType: z.string(),
+  taskQueue: z.string(),
+  cause: z.enum(runCauses),
+  scheduledFor: time.describe('The nominal time: which fire this is. Jitter and lateness do not change it.'),
+  dueAt: time.describe('When it may start: the nominal time plus jitter.'),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+  durationMs: z.number().nullable().describe('From the start to the end; null until then.'),
+  status: z.enum(runStatuses),
+  reason: z.string().nullable().describe('Why it ended so, or waits.'),
+  attempt: z.int(),
+  maxAttempts: z.int(),
+  nextAttemptAt: time.nullable(),
+  input: z.unknown(),
+  output: z.unknown(),
+  error: errorAnswer.nullable(),
+  missed: z
+    .object({ count: z.int(), until: time })
+    .nullable()
+    .describe('Only on a `missed` entry that stands for many nominal times: how many, and the last of them.'),
+};
+
+export const runAnswer = z
+  .object(runFields)
+  .meta({ id: 'Run', description: "One execution of a schedule's job." });
+
+const attemptAnswer = z.object({
+  number: z.int(),
+  startedAt: time,
+  finishedAt: time.nullable(),
+  status: z.enum(attemptStatuses),
+  error: errorAnswer.nullable(),
+  worker: z.string().nullable().describe('The worker process that made it.'),
+});
+
+/** Steps come with the job types that have any; until then the list is empty. */
+const stepAnswer = z.object({
+  name: z.string(),
+  status: z.string(),
+  attempts: z.int(),
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+  output: z.unknown(),
+  error: errorAnswer.nullable(),
+});
+
+export const runDetailAnswer = z
+  .object({ ...runFields, attempts: z.array(attemptAnswer), steps: z.array(stepAnswer) })
+  .meta({ id: 'RunDetail', description: 'A run with its attempts and steps.' });
+
+export const logLineAnswer = z
+  .object({ seq: z.int(), attempt: z.int(), time, level: z.string(), message: z.string() })
+  .meta({ id: 'LogLine', description: 'A line that a run wrote.' });
+
+export type RunAnswer = z.output<typeof runAnswer>;
+
+export function presentRun(run: Run): RunAnswer {
+  const { startedAtMs, finishedAtMs } = run;
+  return {
+    id: run.id,
+    scheduleId: run.scheduleId,
+    scheduleName: run.scheduleName,
+    scheduleVersion: run.scheduleVersion,
+    jobType: run.jobType,
+    taskQueue: run.taskQueue,
+    cause: run.cause,
+    scheduledFor: toIso(run.scheduledForMs),
+    dueAt: toIso(run.dueAtMs),
+    createdAt: toIso(run.createdAtMs),
+    startedAt: presentInstant(startedAtMs),
+    finishedAt: presentInstant(finishedAtMs),
+    durationMs: startedAtMs === null || finishedAtMs === null ? null : Math.round(finishedAtMs - startedAtMs),
+    status: run.status,
+    reason: run.reason,
+    attempt: run.attempt,
+    maxAttempts: run.retry.maxAttempts,
+    nextAttemptAt: presentInstant(run.nextAttemptAtMs),
+    input: run.input,
+    output: run.output ?? null,
+    error: run.error,
+    missed: run.missed && { count: run.missed.count, until: toIso(run.missed.untilMs) },
+  };
+}
+
+export function presentRunDetail(run: RunDetail): z.output<typeof runDetailAnswer> {
+  return { ...presentRun(run), attempts: run.attempts.map(presentAttempt), steps: [] };
+}
+
+function presentAttempt(attempt: RunAttempt): z.output<typeof attemptAnswer> {
+  return {
+    number: attempt.number,
+    startedAt: toIso(attempt.startedAtMs),
+    finishedAt: presentInstant(attempt.finishedAtMs),
+    status: attempt.status,
+    error: attempt.error,
+    worker: attempt.worker,
+  };
+}
+
+export function presentLogLine(line: RunLogLine): z.output<typeof logLineAnswer> {
+  return {
+    seq: line.seq,
+    attempt: line.attempt,
+    time: toIso(line.atMs),
+    level: line.level,
+    message: line.message,
+  };
+}

@@ -1,0 +1,155 @@
+/** What a schedule can be told: pause, resume, stop, reschedule, trigger. All take an empty body, and are idempotent where that can be. */
+import { z } from 'zod';
+import { type Issue, invalidAll } from '../errors.ts';
+import { catchUpPolicies } from '../schedules/schedule.ts';
+import type { ScheduleService } from '../schedules/schedule-service.ts';
+import { bodyProblems, problems, scheduleRef } from './documented.ts';
+import { presentRun, runAnswer } from './run-wire.ts';
+import { toRef } from './schedule-name.ts';
+import { overlapField, presentSchedule, scheduleAnswer } from './schedule-wire.ts';
+import { dstField, timezoneField, toTiming, triggerFields, windowFields } from './trigger-wire.ts';
+import type { ZodApp } from './zod-validation.ts';
+
+const tags = ['schedules'];
+const answers = { 200: scheduleAnswer, ...problems(404, 409, ...bodyProblems) };
+
+const noteInput = z
+  .strictObject({ note: z.string().max(1_000).nullable().optional().describe('Why; shown in the schedule.') })
+  .meta({ examples: [{ note: 'The target is being moved.' }] });
+
+const resumeInput = z
+  .strictObject({
+    catchUp: z
+      .enum(catchUpPolicies)
+      .default('none')
+      .describe(
+        'What to do about the times inside the pause. They are not missed unless this asks for them.',
+      ),
+  })
+  .meta({ examples: [{ catchUp: 'latest' }] });
+
+const rescheduleInput = z
+  .strictObject({
+    ...triggerFields,
+    timezone: timezoneField.optional(),
+    dst: dstField.optional(),
+    ...windowFields,
+  })
+  .meta({
+    description: 'Exactly one of `cron`, `every` and `at`. What else is left out stays as it is.',
+    examples: [{ cron: '*/10 * * * * *' }],
+  });
+
+const triggerInput = z
+  .strictObject({
+    input: z
+      .unknown()
+      .describe("A merge patch (RFC 7396) on the schedule's input, for this run only.")
+      .optional(),
+    overlap: overlapField.optional().describe("Instead of the schedule's own policy."),
+  })
+  .meta({ examples: [{ overlap: 'allow' }] });
+
+export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): void {
+  app.post(
+    '/schedules/:id/pause',
+    {
+      schema: {
+        tags,
+        operationId: 'pauseSchedule',
+        summary: 'Pause',
+        description:
+          'Nothing fires until it is resumed, and what would have is not missed. Active runs go on.',
+        params: scheduleRef,
+        body: noteInput,
+        response: answers,
+      },
+    },
+    async (request) =>
+      presentSchedule(await schedules.pause(toRef(request.params.id), request.body.note ?? null)),
+  );
+
+  app.post(
+    '/schedules/:id/resume',
+    {
+      schema: {
+        tags,
+        operationId: 'resumeSchedule',
+        summary: 'Resume',
+        description: 'Fires again from now on; `catchUp` may ask for times inside the pause.',
+        params: scheduleRef,
+        body: resumeInput,
+        response: answers,
+      },
+    },
+    async (request) => presentSchedule(await schedules.resume(toRef(request.params.id), request.body)),
+  );
+
+  app.post(
+    '/schedules/:id/stop',
+    {
+      schema: {
+        tags,
+        operationId: 'stopSchedule',
+        summary: 'Stop for good',
+        description: 'Nothing fires any more, and a running run ends after its current step. Final.',
+        params: scheduleRef,
+        body: noteInput,
+        response: answers,
+      },
+    },
+    async (request) =>
+      presentSchedule(await schedules.stop(toRef(request.params.id), request.body.note ?? null)),
+  );
+
+  app.post(
+    '/schedules/:id/reschedule',
+    {
+      schema: {
+        tags,
+        operationId: 'rescheduleSchedule',
+        summary: 'Change when it fires',
+        description:
+          'In force at once. A fire that was queued for the old trigger and has not started is withdrawn.',
+        params: scheduleRef,
+        body: rescheduleInput,
+        response: answers,
+      },
+    },
+    async (request) => {
+      const given = request.body;
+      const schedule = await schedules.reschedule(toRef(request.params.id), ({ spec }) => {
+        const zone = { timezone: given.timezone ?? spec.timezone, dst: given.dst ?? spec.dst };
+        const window = {
+          startAt: given.startAt === undefined ? spec.timing.startAtMs : given.startAt,
+          endAt: given.endAt === undefined ? spec.timing.endAtMs : given.endAt,
+        };
+        const issues: Issue[] = [];
+        const timing = toTiming({ ...given, ...window }, zone, spec.name, issues);
+        if (timing === null) throw invalidAll(issues);
+        return { timing, ...zone };
+      });
+      return presentSchedule(schedule);
+    },
+  );
+
+  app.post(
+    '/schedules/:id/trigger',
+    {
+      schema: {
+        tags,
+        operationId: 'triggerSchedule',
+        summary: 'Run now',
+        description:
+          'One more run at once; the schedule itself does not move. `Location` names the run. It counts as active for overlap.',
+        params: scheduleRef,
+        body: triggerInput,
+        response: { 202: runAnswer, ...problems(404, 409, ...bodyProblems) },
+      },
+    },
+    async (request, reply) => {
+      const run = await schedules.trigger(toRef(request.params.id), request.body);
+      return reply.code(202).header('location', `/runs/${run.id}`).send(presentRun(run));
+    },
+  );
+}

@@ -1,0 +1,271 @@
+/** Schedules on the wire ⇄ schedules as the house knows them. */
+import { z } from 'zod';
+import { toIso } from '../clock.ts';
+import { durationField, durationMsMax, formatDuration } from '../duration.ts';
+import { type Issue, invalidAll } from '../errors.ts';
+import { applyMergePatch } from '../merge-patch.ts';
+import { DST_DEFAULT } from '../schedules/cron-times.ts';
+import type { JobCatalog } from '../schedules/job-catalog.ts';
+import {
+  catchUpPolicies,
+  overlapPolicies,
+  type Schedule,
+  type ScheduleSpec,
+  type ScheduleView,
+  scheduleStatuses,
+} from '../schedules/schedule.ts';
+import { presentInstant } from './instant-wire.ts';
+import { jobAnswer, jobInput, presentJob, toJobSpec } from './job-wire.ts';
+import { presentRun, runAnswer } from './run-wire.ts';
+import { nameLengthMax, readName } from './schedule-name.ts';
+import {
+  dstField,
+  excludeField,
+  presentTrigger,
+  timezoneField,
+  toTiming,
+  triggerFields,
+  windowFields,
+} from './trigger-wire.ts';
+import { checkPart, readOnlyFields } from './zod-validation.ts';
+
+const dayMs = 86_400_000;
+const labelsMax = 32;
+const labelKeyLengthMax = 63;
+const labelValueLengthMax = 255;
+
+export const nameField = z
+  .string()
+  .transform((text, context) => {
+    const read = readName(text);
+    if ('name' in read) return read.name;
+    context.issues.push({ code: 'custom', message: read.reason, input: text });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'Unique. Letters and digits of any script, `.`, `_` and `-`.',
+    minLength: 1,
+    maxLength: nameLengthMax,
+    examples: ['daily-backup'],
+  });
+
+const labelsField = z
+  .record(z.string(), z.string().max(labelValueLengthMax))
+  .superRefine((labels, context) => {
+    const keys = Object.keys(labels);
+    if (keys.length > labelsMax)
+      context.addIssue({ code: 'custom', message: `must have at most ${labelsMax} pairs` });
+    for (const key of keys) {
+      if (key === '' || key.includes(':') || [...key].length > labelKeyLengthMax) {
+        const message = `must have a key of 1 to ${labelKeyLengthMax} characters without ":"`;
+        context.addIssue({ code: 'custom', path: [key], message });
+      }
+    }
+  })
+  .meta({ description: 'Pairs to find schedules by.', examples: [{ team: 'data' }] });
+
+/** The words of DESIGN §3; those that are not in `overlapPolicies` are told apart from nonsense. */
+const overlapWords = ['skip', 'queue_one', 'queue_all', 'cancel_running', 'allow'] as const;
+
+export const overlapField = z
+  .enum(overlapWords)
+  .transform((word, context) => {
+    const policy = overlapPolicies.find((known) => known === word);
+    if (policy !== undefined) return policy;
+    const message = `cannot be "${word}" yet; use ${overlapPolicies.join(' or ')}`;
+    context.issues.push({ code: 'custom', message, input: word });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'What a fire does when a run of this schedule is still active.',
+    enum: [...overlapPolicies],
+  });
+
+const fields = {
+  description: z.string().max(2_000).default(''),
+  labels: labelsField.default({}),
+  ...triggerFields,
+  timezone: timezoneField.default('UTC'),
+  dst: dstField.default(DST_DEFAULT),
+  ...windowFields,
+  maxRuns: z.int().min(1).max(1e9).nullable().default(null).describe('After so many runs it is completed.'),
+  exclude: excludeField.default([]),
+  jitter: durationField({ minMs: 0, maxMs: dayMs, description: 'Delays each start by up to this long.' })
+    .nullable()
+    .default(null),
+  overlap: overlapField.default('skip').meta({ default: 'skip' }),
+  catchUp: z
+    .enum(catchUpPolicies)
+    .default('latest')
+    .describe('What happens to times that passed while Carillon was down.'),
+  catchUpWindow: durationField({
+    minMs: 10_000,
+    maxMs: durationMsMax,
+    description: 'Older times are only missed.',
+  })
+    .default(dayMs)
+    .meta({ default: '1d' }),
+  pauseAfterFailures: z
+    .int()
+    .min(1)
+    .max(1e6)
+    .nullable()
+    .default(null)
+    .describe('So many failed runs in a row pause it.'),
+  job: jobInput,
+};
+
+/** What Carillon itself keeps of a schedule. */
+const readOnly = {
+  names: [
+    'id',
+    'status',
+    'note',
+    'version',
+    'createdAt',
+    'updatedAt',
+    'nextRunAt',
+    'upcoming',
+    'lastRun',
+    'runningRuns',
+    'activeRuns',
+    'counts',
+    'fault',
+  ],
+};
+
+const exampleJob = { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } };
+
+export const scheduleInput = z
+  .strictObject({ name: nameField, ...fields })
+  .register(readOnlyFields, readOnly)
+  .meta({
+    id: 'ScheduleDefinition',
+    description: 'What to run and when: exactly one of `cron`, `every` and `at`, and a job.',
+    examples: [{ name: 'ping', every: '5s', job: exampleJob }],
+  });
+
+/** PUT: the path has the name. */
+export const replacementInput = z
+  .strictObject({ name: nameField.optional(), ...fields })
+  .register(readOnlyFields, readOnly)
+  .meta({
+    id: 'ScheduleReplacement',
+    description: "As ScheduleDefinition; the name is the path's.",
+    examples: [{ cron: '0 2 * * *', timezone: 'Europe/Berlin', labels: { team: 'data' }, job: exampleJob }],
+  });
+
+export type ScheduleInput = z.output<typeof scheduleInput>;
+
+/** DomainError `invalid` with all that the fields' own rules could not see. */
+export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec {
+  const issues: Issue[] = [];
+  const { timezone, dst } = input;
+  const timing = toTiming(input, { timezone, dst }, input.name, issues);
+  const job = toJobSpec(input.job, catalog, issues);
+  if (timing === null || job === null) throw invalidAll(issues);
+  return {
+    name: input.name,
+    description: input.description,
+    labels: input.labels,
+    timing,
+    timezone,
+    dst,
+    maxRuns: input.maxRuns,
+    jitterMs: input.jitter,
+    overlap: input.overlap,
+    catchUp: input.catchUp,
+    catchUpWindowMs: input.catchUpWindow,
+    pauseAfterFailures: input.pauseAfterFailures,
+    job,
+  };
+}
+
+/** The spec after a merge patch (RFC 7396), which is checked as a whole, as if it had been posted. */
+export function patchedSpec(current: Schedule, patch: unknown, catalog: JobCatalog): ScheduleSpec {
+  const merged = applyMergePatch(presentDefinition(current.spec), patch);
+  return toSpec(checkPart(scheduleInput, merged, 'body'), catalog);
+}
+
+/** What can be written of a schedule, in the form in which it is written. */
+function presentDefinition(spec: ScheduleSpec) {
+  return {
+    name: spec.name,
+    description: spec.description,
+    labels: spec.labels,
+    ...presentTrigger(spec.timing.trigger),
+    timezone: spec.timezone,
+    dst: spec.dst,
+    startAt: presentInstant(spec.timing.startAtMs),
+    endAt: presentInstant(spec.timing.endAtMs),
+    maxRuns: spec.maxRuns,
+    exclude: [],
+    jitter: spec.jitterMs === null ? null : formatDuration(spec.jitterMs),
+    overlap: spec.overlap,
+    catchUp: spec.catchUp,
+    catchUpWindow: formatDuration(spec.catchUpWindowMs),
+    pauseAfterFailures: spec.pauseAfterFailures,
+    job: presentJob(spec.job),
+  };
+}
+
+const time = z.string().meta({ format: 'date-time' });
+const count = z.int().min(0);
+
+export const scheduleAnswer = z
+  .object({
+    id: z.string().meta({ format: 'uuid' }),
+    name: z.string(),
+    description: z.string(),
+    labels: z.record(z.string(), z.string()),
+    cron: z.union([z.string(), z.array(z.string())]).optional(),
+    every: z.string().optional(),
+    offset: z.string().optional(),
+    at: z.union([time, z.array(time)]).optional(),
+    timezone: z.string(),
+    dst: z.object({ gap: z.enum(['run', 'skip']), repeat: z.enum(['auto', 'first', 'both', 'last']) }),
+    startAt: time.nullable(),
+    endAt: time.nullable(),
+    maxRuns: z.int().nullable(),
+    exclude: z.array(z.string()),
+    jitter: z.string().nullable(),
+    overlap: z.enum(overlapPolicies),
+    catchUp: z.enum(catchUpPolicies),
+    catchUpWindow: z.string(),
+    pauseAfterFailures: z.int().nullable(),
+    job: jobAnswer,
+    status: z.enum(scheduleStatuses),
+    note: z.string().nullable().describe('Why it is paused or stopped.'),
+    version: z.int().describe('Grows by one with each change.'),
+    createdAt: time,
+    updatedAt: time,
+    nextRunAt: time.nullable().describe('The next nominal time; null when nothing will fire.'),
+    upcoming: z.array(time).describe('The next five nominal times.'),
+    lastRun: runAnswer.nullable().describe('The run that ended last.'),
+    runningRuns: z.array(runAnswer).describe('Queued, running and retrying runs, newest first, at most 20.'),
+    activeRuns: count.describe('How many runs are queued, running or retrying.'),
+    counts: z.object({ fired: count, succeeded: count, failed: count, skipped: count, missed: count }),
+    fault: z.string().nullable().describe('Why its next time could not be computed; null when all is well.'),
+  })
+  .meta({ id: 'Schedule', description: 'A schedule with its state.' });
+
+export type ScheduleAnswer = z.output<typeof scheduleAnswer>;
+
+export function presentSchedule(view: ScheduleView): ScheduleAnswer {
+  return {
+    id: view.id,
+    ...presentDefinition(view.spec),
+    status: view.status,
+    note: view.note,
+    version: view.version,
+    createdAt: toIso(view.createdAtMs),
+    updatedAt: toIso(view.updatedAtMs),
+    nextRunAt: presentInstant(view.nextRunAtMs),
+    upcoming: view.upcomingMs.map(toIso),
+    lastRun: view.lastRun && presentRun(view.lastRun),
+    runningRuns: view.runningRuns.map(presentRun),
+    activeRuns: view.activeRuns,
+    counts: view.counts,
+    fault: view.fault,
+  };
+}

@@ -1,0 +1,166 @@
+/** The "when" on the wire: the fields that a schedule, a preview and a reschedule share. */
+import { z } from 'zod';
+import { toIso } from '../clock.ts';
+import { durationField, durationMsMax, formatDuration } from '../duration.ts';
+import { type Issue, messageOf } from '../errors.ts';
+import { InvalidCron, parseCron } from '../schedules/cron-expression.ts';
+import { DST_DEFAULT, type DstPolicy } from '../schedules/cron-times.ts';
+import type { Timing, Trigger } from '../schedules/schedule.ts';
+import { isTimeZone } from '../schedules/zone.ts';
+import { instantField } from './query-wire.ts';
+
+const expressionsMax = 20;
+const expressionLengthMax = 256;
+const instantsMax = 1_000;
+
+const expression = z.string().max(expressionLengthMax);
+
+/** Exactly one of cron, every and at; toTiming looks after that. */
+export const triggerFields = {
+  cron: z
+    .union([expression, z.array(expression).min(1).max(expressionsMax)])
+    .optional()
+    .meta({
+      description: 'A cron expression of five or six fields (seconds first), or several: their union.',
+      examples: ['0 2 * * *', ['0 9 * * 1-5', '0 12 * * 6']],
+    }),
+  every: durationField({
+    minMs: 1_000,
+    maxMs: durationMsMax,
+    description: 'A fixed interval, counted from the Unix epoch.',
+  }).optional(),
+  offset: durationField({
+    minMs: 0,
+    maxMs: durationMsMax,
+    description: 'Shifts `every`, and is shorter than it.',
+  }).optional(),
+  at: z
+    .union([instantField, z.array(instantField).min(1).max(instantsMax)])
+    .optional()
+    .meta({
+      description: 'An instant with any offset (RFC 3339), or several.',
+      examples: ['2026-12-24T18:00:00+01:00'],
+    }),
+};
+
+const triggerNames = ['cron', 'every', 'at'] as const;
+
+export const timezoneField = z
+  .string()
+  .max(64)
+  .refine(isTimeZone, 'must be a time zone of the IANA list, such as "Europe/Berlin" or "UTC"')
+  .meta({ description: 'The IANA time zone that `cron` is read in.', examples: ['Asia/Shanghai'] });
+
+export const dstField = z
+  .strictObject({
+    gap: z.enum(['run', 'skip']).default(DST_DEFAULT.gap),
+    repeat: z.enum(['auto', 'first', 'both', 'last']).default(DST_DEFAULT.repeat),
+  })
+  .meta({ description: 'What `cron` does when the clocks are set forward (gap) and back (repeat).' });
+
+export const windowFields = {
+  startAt: instantField.nullable().optional().describe('Nothing fires before; included.'),
+  endAt: instantField.nullable().optional().describe('Nothing fires after; included.'),
+};
+
+/** Takes only the empty list yet. */
+export const excludeField = z
+  .array(z.unknown())
+  .max(0, { error: 'must be empty: exclusions are not supported yet' })
+  .describe('Not supported yet: only the empty list is taken.');
+
+const triggerObject = z.object({ ...triggerFields, ...windowFields });
+export type TriggerFields = z.output<typeof triggerObject>;
+
+export type Zone = { timezone: string; dst: DstPolicy };
+
+/**
+ * The timing that the fields describe. What is wrong goes into `issues`, and then the answer is null.
+ * `seedName` is the schedule's name, which `H` in an expression depends on.
+ */
+export function toTiming(
+  fields: TriggerFields,
+  zone: Zone,
+  seedName: string,
+  issues: Issue[],
+): Timing | null {
+  const before = issues.length;
+  const trigger = toTrigger(fields, zone, seedName, issues);
+  const startAtMs = fields.startAt ?? null;
+  const endAtMs = fields.endAt ?? null;
+  if (startAtMs !== null && endAtMs !== null && startAtMs > endAtMs) {
+    issues.push({ pointer: '/endAt', detail: '`endAt` must not be before `startAt`.' });
+  }
+  return trigger === null || issues.length > before ? null : { trigger, startAtMs, endAtMs };
+}
+
+function toTrigger(fields: TriggerFields, zone: Zone, seedName: string, issues: Issue[]): Trigger | null {
+  const given = triggerNames.filter((name) => fields[name] !== undefined);
+  if (given.length === 0) {
+    issues.push({
+      pointer: '',
+      detail: 'Say when to run: exactly one of `cron`, `every` and `at` is needed.',
+    });
+  }
+  if (given.length > 1) {
+    const detail = `Only one of \`cron\`, \`every\` and \`at\` may be given, not ${given.map((name) => `\`${name}\``).join(' and ')}. A PATCH sets the old one to null.`;
+    for (const name of given) issues.push({ pointer: `/${name}`, detail });
+  }
+  if (fields.offset !== undefined && fields.every === undefined) {
+    issues.push({ pointer: '/offset', detail: '`offset` goes with `every` only.' });
+  }
+  if (given.length !== 1) return null;
+  if (fields.cron !== undefined) return toCron(fields.cron, zone, seedName, issues);
+  if (fields.every !== undefined) return toEvery(fields.every, fields.offset ?? 0, issues);
+  const instants = [fields.at ?? []].flat();
+  return { kind: 'at', atMs: [...new Set(instants)].sort((a, b) => a - b) };
+}
+
+function toCron(cron: string | string[], zone: Zone, seedName: string, issues: Issue[]): Trigger {
+  const expressions = [cron].flat();
+  for (const [index, text] of expressions.entries()) {
+    const field = Array.isArray(cron) ? `cron[${index}]` : 'cron';
+    const pointer = Array.isArray(cron) ? `/cron/${index}` : '/cron';
+    try {
+      parseCron(text, seedName);
+    } catch (error) {
+      if (!(error instanceof InvalidCron)) throw error;
+      issues.push({ pointer, detail: `\`${field}\` ${JSON.stringify(text)}: ${messageOf(error)}.` });
+    }
+  }
+  return { kind: 'cron', expressions, ...zone };
+}
+
+function toEvery(everyMs: number, offsetMs: number, issues: Issue[]): Trigger {
+  if (offsetMs >= everyMs) {
+    issues.push({
+      pointer: '/offset',
+      detail: `\`offset\` must be shorter than \`every\` (${formatDuration(everyMs)}).`,
+    });
+  }
+  return { kind: 'every', everyMs, offsetMs };
+}
+
+/** The trigger's own fields; of the three only the one in use, and a list of one as its element. */
+export function presentTrigger(trigger: Trigger): {
+  cron?: string | string[];
+  every?: string;
+  offset?: string;
+  at?: string | string[];
+} {
+  switch (trigger.kind) {
+    case 'cron':
+      return { cron: oneOrMany(trigger.expressions) };
+    case 'every': {
+      const every = formatDuration(trigger.everyMs);
+      return trigger.offsetMs === 0 ? { every } : { every, offset: formatDuration(trigger.offsetMs) };
+    }
+    case 'at':
+      return { at: oneOrMany(trigger.atMs.map(toIso)) };
+  }
+}
+
+function oneOrMany(texts: readonly string[]): string | string[] {
+  const [first] = texts;
+  return texts.length === 1 && first !== undefined ? first : [...texts];
+}

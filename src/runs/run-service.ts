@@ -1,0 +1,122 @@
+/** Reading runs, and what a person may ask of one: cancel, retry. */
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/client.ts';
+import { findRun, findRunDetail, insertRetryOf, listRuns } from '../db/run-history-store.ts';
+import { listLogLines } from '../db/run-log-store.ts';
+import { endUnstartedRuns, signalRun } from '../db/run-store.ts';
+import { findSchedule, lockSchedule } from '../db/schedule-store.ts';
+import { conflict, notFound } from '../errors.ts';
+import type { Page, PageRequest } from './page.ts';
+import type { Run, RunDetail, RunLogLine } from './run.ts';
+import { isUuid, newId } from './run-id.ts';
+import { isActive, type RunStatus } from './run-state.ts';
+
+export type RunFilter = {
+  statuses?: readonly RunStatus[];
+  jobType?: string;
+  /** A schedule's id or name; an id may be of one that was deleted. */
+  schedule?: string;
+  /** Nominal times, both ends included, epoch milliseconds. */
+  sinceMs?: number;
+  untilMs?: number;
+};
+
+/** Unknown ids: DomainError `not_found`. */
+export interface RunService {
+  get(id: string): Promise<RunDetail>;
+  /** Newest nominal time first. */
+  list(filter: RunFilter, page: PageRequest): Promise<Page<Run>>;
+  /** Oldest first. */
+  logs(id: string, page: PageRequest): Promise<Page<RunLogLine>>;
+  /**
+   * An unstarted run ends as `cancelled` at once; a running one is told and ends soon. Cancelling a cancelled run is
+   * no error; cancelling another ended one is DomainError `conflict`.
+   */
+  cancel(id: string): Promise<Run>;
+  /** A new run (cause `retry`) with the input of an ended one. An active run: DomainError `conflict`. */
+  retry(id: string): Promise<Run>;
+}
+
+export type RunServiceParts = {
+  db: Db;
+  clock: Clock;
+  /** Task queues that some worker serves by name. */
+  served(): readonly string[];
+};
+
+export function createRunService({ db, clock, served }: RunServiceParts): RunService {
+  const unknown = (id: string) =>
+    notFound(`There is no run ${id}. It may have been pruned; GET /runs lists what is kept.`);
+
+  return {
+    async get(id) {
+      const run = await findRunDetail(db, id);
+      if (run === null) throw unknown(id);
+      return run;
+    },
+
+    async list({ schedule, ...filter }, page) {
+      if (schedule === undefined) return await listRuns(db, filter, page);
+      const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
+      if (scheduleId === undefined)
+        throw notFound(`There is no schedule "${schedule}". GET /schedules lists them.`);
+      return await listRuns(db, { ...filter, scheduleId }, page);
+    },
+
+    async logs(id, page) {
+      if ((await findRun(db, id)) === null) throw unknown(id);
+      return await listLogLines(db, id, page);
+    },
+
+    async cancel(id) {
+      return await db.transaction(async (tx) => {
+        const seen = await findRun(tx, id);
+        if (seen === null) throw unknown(id);
+        // The schedule first, then its runs: the lock order of the house.
+        await lockSchedule(tx, seen.scheduleId);
+        const run = (await findRun(tx, id)) ?? seen;
+        if (run.status === 'queued' || run.status === 'retrying') {
+          const ended = await endUnstartedRuns(tx, [
+            {
+              runId: id,
+              attempt: run.attempt,
+              scheduleId: run.scheduleId,
+              status: 'cancelled',
+              reason: 'cancelled_by_hand',
+              output: null,
+              error: null,
+              finishedAtMs: clock.now(),
+            },
+          ]);
+          // A worker took it between our look and our write: then it is told.
+          if (ended.size === 0) await signalRun(tx, id, 'cancel');
+        } else if (run.status === 'running') {
+          await signalRun(tx, id, 'cancel');
+        }
+        const after = (await findRun(tx, id))!;
+        if (!isActive(after.status) && after.status !== 'cancelled') {
+          throw conflict(
+            `Run ${id} has already ended as ${after.status}; only a run that has not ended can be cancelled.`,
+          );
+        }
+        return after;
+      });
+    },
+
+    async retry(id) {
+      return await db.transaction(async (tx) => {
+        const run = await findRun(tx, id);
+        if (run === null) throw unknown(id);
+        if (isActive(run.status)) {
+          throw conflict(
+            `Run ${id} is still ${run.status}; it can be retried by hand once it has ended. To end it: POST /runs/${id}/cancel.`,
+          );
+        }
+        await lockSchedule(tx, run.scheduleId);
+        const freshId = newId(run.scheduledForMs);
+        await insertRetryOf(tx, run, { id: freshId, nowMs: clock.now() }, served());
+        return (await findRun(tx, freshId))!;
+      });
+    },
+  };
+}

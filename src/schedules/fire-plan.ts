@@ -1,0 +1,205 @@
+/**
+ * What becomes of the nominal times of a schedule that are due: the whole decision, as a pure function.
+ *
+ * 1. List the nominal times whose due instant has come, oldest first, up to a limit; the rest waits for the next pass.
+ * 2. Those that fell into an outage (nobody dispatched) belong to the catch-up policy, the others are live.
+ * 3. Each becomes a run or a `skipped` record by the overlap policy, or a `missed` record by the catch-up policy.
+ * 4. The first nominal time that is not due yet is the next.
+ */
+import { messageOf } from '../errors.ts';
+import { scheduledRunId } from '../runs/run-id.ts';
+import type { RunCause } from '../runs/run-state.ts';
+import { jitterOf } from './jitter.ts';
+import { decideOverlap } from './overlap.ts';
+import type { CatchUpPolicy, OverlapPolicy, Timing } from './schedule.ts';
+import { nextAfter } from './trigger.ts';
+
+/** A schedule whose time has come, as it was claimed. */
+export type DueSchedule = {
+  id: string;
+  name: string;
+  timing: Timing;
+  jitterMs: number | null;
+  maxRuns: number | null;
+  overlap: OverlapPolicy;
+  catchUp: CatchUpPolicy;
+  catchUpWindowMs: number;
+  nextRunAtMs: number;
+  activeRuns: number;
+  fired: number;
+};
+
+/** From and until, both epoch milliseconds and both included. */
+export type Outage = { fromMs: number; untilMs: number };
+
+export type PlannedFire = {
+  runId: string;
+  scheduleId: string;
+  cause: RunCause;
+  scheduledForMs: number;
+  dueAtMs: number;
+  status: 'queued' | 'skipped' | 'missed';
+  reason: string | null;
+  /** For a `missed` record that stands for a range: how many nominal times, and the last one. */
+  missedCount: number | null;
+  missedUntilMs: number | null;
+};
+
+export type PlannedState = {
+  scheduleId: string;
+  nextRunAtMs: number | null;
+  dueAtMs: number | null;
+  /** Why the next time could not be computed. */
+  fault: string | null;
+  /** Nothing will ever fire again. */
+  completed: boolean;
+};
+
+export type FirePlan = { fires: PlannedFire[]; state: PlannedState };
+
+export type FirePlanOptions = {
+  nowMs: number;
+  outages: readonly Outage[];
+  /** At most so many nominal times are looked at; at least 1. */
+  timesMax: number;
+};
+
+/** Missed nominal times of one pass are recorded one by one up to this many; older ones as one range. */
+export const missedRecordsMax = 100;
+/** A schedule whose next time cannot be computed is looked at again after this long. */
+export const faultRetryMs = 60_000;
+
+type DueTime = { atMs: number; dueAtMs: number; caught: boolean };
+
+/** Never throws: a fault of one schedule is told in its state, and the pass goes on. */
+export function planFires(schedule: DueSchedule, options: FirePlanOptions): FirePlan {
+  try {
+    const { due, nextMs, more } = dueTimes(schedule, options);
+    const fires: PlannedFire[] = [];
+    let active = schedule.activeRuns;
+    let runsLeft = schedule.maxRuns === null ? Number.POSITIVE_INFINITY : schedule.maxRuns - schedule.fired;
+    const missed = missedTimes(schedule, due, more, options.nowMs);
+    fires.push(...missedFires(schedule, due, missed));
+    for (const time of due) {
+      if (missed.has(time) || runsLeft <= 0) continue;
+      const starts = decideOverlap(schedule.overlap, active) === 'start';
+      if (starts) {
+        active += 1;
+        runsLeft -= 1;
+      }
+      fires.push(fire(schedule, time, starts ? 'queued' : 'skipped', starts ? null : 'overlap'));
+    }
+    const next = runsLeft <= 0 ? null : nextMs;
+    return {
+      fires,
+      state: {
+        scheduleId: schedule.id,
+        nextRunAtMs: next,
+        dueAtMs: next === null ? null : dueAt(schedule, next),
+        fault: null,
+        completed: next === null,
+      },
+    };
+  } catch (error) {
+    const retryAtMs = options.nowMs + faultRetryMs;
+    return {
+      fires: [],
+      state: {
+        scheduleId: schedule.id,
+        nextRunAtMs: schedule.nextRunAtMs,
+        dueAtMs: retryAtMs,
+        fault: `The next time could not be computed (${messageOf(error)}); it is tried again every minute. Reschedule it to mend it.`,
+        completed: false,
+      },
+    };
+  }
+}
+
+/** When a nominal time is due: its jitter later. */
+export function dueAt(
+  schedule: Pick<DueSchedule, 'id' | 'name' | 'timing' | 'jitterMs'>,
+  atMs: number,
+): number {
+  if (schedule.jitterMs === null) return atMs;
+  return (
+    atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, nextAfter(schedule.timing, schedule.name, atMs))
+  );
+}
+
+function dueTimes(
+  schedule: DueSchedule,
+  options: FirePlanOptions,
+): { due: DueTime[]; nextMs: number | null; more: boolean } {
+  const due: DueTime[] = [];
+  let at: number | null = schedule.nextRunAtMs;
+  while (at !== null) {
+    const dueAtMs = dueAt(schedule, at);
+    if (dueAtMs > options.nowMs) return { due, nextMs: at, more: false };
+    if (due.length >= options.timesMax) return { due, nextMs: at, more: true };
+    due.push({ atMs: at, dueAtMs, caught: inOutage(options.outages, dueAtMs) });
+    at = nextAfter(schedule.timing, schedule.name, at);
+  }
+  return { due, nextMs: null, more: false };
+}
+
+function inOutage(outages: readonly Outage[], atMs: number): boolean {
+  return outages.some((outage) => outage.fromMs <= atMs && atMs <= outage.untilMs);
+}
+
+/** Which of the caught times are missed, and why. */
+function missedTimes(
+  schedule: DueSchedule,
+  due: readonly DueTime[],
+  more: boolean,
+  nowMs: number,
+): Map<DueTime, string> {
+  const missed = new Map<DueTime, string>();
+  const caught = due.filter((time) => time.caught);
+  // Where more due times follow than were listed, the newest of these need not be the newest of all.
+  const latest = more && due.at(-1)?.caught ? undefined : caught.at(-1);
+  for (const time of caught) {
+    if (schedule.catchUp === 'none') missed.set(time, 'catch_up_none');
+    else if (time.atMs < nowMs - schedule.catchUpWindowMs) missed.set(time, 'outside_catch_up_window');
+    else if (schedule.catchUp === 'latest' && time !== latest) missed.set(time, 'not_latest');
+  }
+  return missed;
+}
+
+function missedFires(
+  schedule: DueSchedule,
+  due: readonly DueTime[],
+  missed: ReadonlyMap<DueTime, string>,
+): PlannedFire[] {
+  const times = due.filter((time) => missed.has(time));
+  const single = times.slice(-missedRecordsMax);
+  const ranged = times.slice(0, times.length - single.length);
+  const fires = single.map((time) => fire(schedule, time, 'missed', missed.get(time)!));
+  const [first] = ranged;
+  if (first !== undefined) {
+    fires.unshift({
+      ...fire(schedule, first, 'missed', missed.get(first)!),
+      missedCount: ranged.length,
+      missedUntilMs: ranged.at(-1)!.atMs,
+    });
+  }
+  return fires;
+}
+
+function fire(
+  schedule: DueSchedule,
+  time: DueTime,
+  status: PlannedFire['status'],
+  reason: string | null,
+): PlannedFire {
+  return {
+    runId: scheduledRunId(schedule.id, time.atMs),
+    scheduleId: schedule.id,
+    cause: time.caught ? 'catch_up' : 'schedule',
+    scheduledForMs: time.atMs,
+    dueAtMs: time.dueAtMs,
+    status,
+    reason,
+    missedCount: null,
+    missedUntilMs: null,
+  };
+}

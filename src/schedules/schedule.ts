@@ -1,0 +1,88 @@
+/** A schedule as the house knows it. Times are epoch milliseconds, durations milliseconds. Pure types. */
+import type { RetryPolicy } from '../runs/retry-policy.ts';
+import type { Run } from '../runs/run.ts';
+import type { DstPolicy } from './cron-times.ts';
+
+/** The "when". Instants and fires are whole milliseconds since the Unix epoch. */
+export type Trigger =
+  /** The union of the expressions; a nominal time that they share fires once. */
+  | { kind: 'cron'; expressions: readonly string[]; timezone: string; dst: DstPolicy }
+  /** Every `everyMs` elapsed milliseconds from the epoch plus `offsetMs`. */
+  | { kind: 'every'; everyMs: number; offsetMs: number }
+  /** These instants, sorted, without repeats. */
+  | { kind: 'at'; atMs: readonly number[] };
+
+/** A trigger and the window (both ends included) in which its times count. */
+export type Timing = { trigger: Trigger; startAtMs: number | null; endAtMs: number | null };
+
+export const overlapPolicies = ['skip', 'allow'] as const;
+export type OverlapPolicy = (typeof overlapPolicies)[number];
+
+export const catchUpPolicies = ['none', 'latest', 'all'] as const;
+export type CatchUpPolicy = (typeof catchUpPolicies)[number];
+
+export const scheduleStatuses = ['active', 'paused', 'stopped', 'completed'] as const;
+export type ScheduleStatus = (typeof scheduleStatuses)[number];
+
+export type JobSpec = {
+  type: string;
+  input: unknown;
+  taskQueue: string;
+  timeoutMs: number;
+  retry: RetryPolicy;
+};
+
+/** What a caller says of a schedule: everything but what Carillon itself keeps. */
+export type ScheduleSpec = {
+  name: string;
+  description: string;
+  labels: Readonly<Record<string, string>>;
+  timing: Timing;
+  /** Kept for `every` and `at` too, where only descriptions and local times use it. */
+  timezone: string;
+  dst: DstPolicy;
+  maxRuns: number | null;
+  jitterMs: number | null;
+  overlap: OverlapPolicy;
+  catchUp: CatchUpPolicy;
+  catchUpWindowMs: number;
+  pauseAfterFailures: number | null;
+  job: JobSpec;
+};
+
+export type ScheduleCounts = {
+  fired: number;
+  succeeded: number;
+  failed: number;
+  skipped: number;
+  missed: number;
+};
+
+export type Schedule = {
+  id: string;
+  spec: ScheduleSpec;
+  status: ScheduleStatus;
+  note: string | null;
+  /** Grows by one with each change of the schedule. */
+  version: number;
+  createdAtMs: number;
+  updatedAtMs: number;
+  pausedAtMs: number | null;
+  /** The next nominal time; null when nothing will fire. */
+  nextRunAtMs: number | null;
+  counts: ScheduleCounts;
+  /** Runs that are queued, running or retrying. */
+  activeRuns: number;
+  /** Why its next time could not be computed; null when all is well. */
+  fault: string | null;
+};
+
+/** A schedule with what a reader wants beside it. */
+export type ScheduleView = Schedule & {
+  /** The next five nominal times, `nextRunAtMs` first. */
+  upcomingMs: number[];
+  /** The run that ended last. */
+  lastRun: Run | null;
+  /** Queued, running and retrying runs, newest first, at most 20. */
+  runningRuns: Run[];
+};

@@ -1,0 +1,70 @@
+/**
+ * The times of a trigger, as pure functions of values. `nextAfter` is the seam between "when" and everything else:
+ * dispatcher, preview, catch-up and the API ask nothing else.
+ */
+import { type CronExpression, parseCron } from './cron-expression.ts';
+import { nextCron } from './cron-times.ts';
+import type { Timing, Trigger } from './schedule.ts';
+
+/**
+ * The first nominal time strictly after `afterMs` (epoch milliseconds) and inside the window, or null.
+ * `seedName` is the schedule's name: `H` in an expression is a hash of it.
+ * Throws InvalidCron or RangeError for a trigger that was stored by a program that knew more than this one.
+ */
+export function nextAfter(timing: Timing, seedName: string, afterMs: number): number | null {
+  const { trigger, startAtMs, endAtMs } = timing;
+  // Both ends of the window are included, and fires are strictly after.
+  const from = startAtMs === null ? afterMs : Math.max(afterMs, startAtMs - 1);
+  const next = nextOf(trigger, seedName, from);
+  return next === null || (endAtMs !== null && next > endAtMs) ? null : next;
+}
+
+/** The next `count` nominal times, ascending; fewer when the trigger ends. */
+export function nextTimes(timing: Timing, seedName: string, afterMs: number, count: number): number[] {
+  const times: number[] = [];
+  let at: number | null = afterMs;
+  while (times.length < count) {
+    at = nextAfter(timing, seedName, at);
+    if (at === null) break;
+    times.push(at);
+  }
+  return times;
+}
+
+function nextOf(trigger: Trigger, seedName: string, afterMs: number): number | null {
+  switch (trigger.kind) {
+    case 'cron':
+      return earliest(
+        trigger.expressions.map((text) =>
+          nextCron(parsed(text, seedName), trigger.timezone, trigger.dst, afterMs),
+        ),
+      );
+    case 'every': {
+      const { everyMs, offsetMs } = trigger;
+      return (Math.floor((afterMs - offsetMs) / everyMs) + 1) * everyMs + offsetMs;
+    }
+    case 'at':
+      return trigger.atMs.find((at) => at > afterMs) ?? null;
+  }
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  let least: number | null = null;
+  for (const time of times) if (time !== null && (least === null || time < least)) least = time;
+  return least;
+}
+
+/** Parsing costs more than computing, and many schedules share few expressions. Full: start again. */
+const parsedMax = 10_000;
+const parsedExpressions = new Map<string, CronExpression>();
+
+function parsed(text: string, seedName: string): CronExpression {
+  const key = /h/i.test(text) ? `${text}\n${seedName}` : text;
+  let expression = parsedExpressions.get(key);
+  if (expression === undefined) {
+    expression = parseCron(text, seedName);
+    if (parsedExpressions.size >= parsedMax) parsedExpressions.clear();
+    parsedExpressions.set(key, expression);
+  }
+  return expression;
+}
