@@ -21,6 +21,13 @@ export type PoolOptions = {
   onFault(error: Error): void;
 };
 
+/**
+ * Every statement here has an index to go by. A planner whose statistics are an hour old, or that thinks of spinning
+ * disks, would now and then rather read a whole table; with a herd of schedules that is what makes a fire dear.
+ */
+const sessionSettings =
+  'set enable_seqscan = off; set enable_mergejoin = off; set random_page_cost = 1.1; set jit = off';
+
 /** A pool that outlives server restarts: a lost connection is told and replaced, never an uncaught 'error'. */
 export function openPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
@@ -32,6 +39,9 @@ export function openPool(options: PoolOptions): pg.Pool {
     keepAlive: true,
     // A half-open connection (the peer gone without a word) must not hold a pass for ever.
     query_timeout: 60_000,
+    onConnect: async (client) => {
+      await client.query(sessionSettings);
+    },
   });
   pool.on('error', (error) => options.onFault(error));
   // A client that is checked out has no listener of the pool's; its query is rejected all the same.

@@ -17,21 +17,29 @@ const held = new Set<DatabaseSync>();
  * Takes the lock if nobody has it (in this or another process); never waits.
  *
  * @returns the function that gives it back, or undefined while another holder lives
- * @throws when the file cannot be opened or its file system has no locks
+ * @throws when the file cannot be opened, or its file system has no locks
  */
 export function tryToOwn(lockFile: string): (() => void) | undefined {
-  const database = new DatabaseSync(lockFile, { timeout: 0 });
+  let database: DatabaseSync | undefined;
   try {
-    database.exec('BEGIN EXCLUSIVE');
+    database = new DatabaseSync(lockFile, { timeout: 0 });
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE'); // no journal file beside it
   } catch (error) {
-    database.close();
-    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return undefined;
-    throw new Error(`cannot lock ${lockFile}: ${String(error)}. Put the data directory on a local disk.`, {
-      cause: error,
-    });
+    database?.close();
+    if (isBusy(error)) return undefined;
+    throw new Error(
+      `cannot lock ${lockFile} (${String(error)}). It must be writable for this user, and on a disk with file locks.`,
+      { cause: error },
+    );
   }
-  held.add(database);
+  const holder = database;
+  held.add(holder);
   return () => {
-    if (held.delete(database)) database.close();
+    if (held.delete(holder)) holder.close();
   };
+}
+
+/** The low byte of an extended code is the plain one. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY;
 }

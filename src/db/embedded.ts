@@ -27,12 +27,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findBinaries } from './embedded-binaries.ts';
-import {
-  clusterExists,
-  createCluster,
-  isServerOf,
-  readPidFile,
-} from './embedded-cluster.ts';
+import { clusterExists, createCluster, isServerOf, readPidFile, syncCluster } from './embedded-cluster.ts';
 import {
   DATABASE,
   ensureDatabase,
@@ -72,7 +67,16 @@ export type EmbeddedPostgres = {
   stop(): Promise<void>;
 };
 
-type Server = { pid: number; port: number; url: string; cluster: string; adopted: boolean; pgCtl?: string };
+type Server = {
+  pid: number;
+  port: number;
+  url: string;
+  cluster: string;
+  adopted: boolean;
+  pgCtl?: string;
+  /** Settles when the files of a new cluster are on the disk. */
+  synced?: Promise<void>;
+};
 
 /**
  * Starts the server of this data directory, or joins the one that runs already; returns when its database `carillon`
@@ -157,6 +161,7 @@ function keep(
     release ??= tryToOwn(lockFile); // its owner may have died just now
     if (release === undefined) return;
     try {
+      await server.synced;
       const stopped = await stopServer(server.cluster, server.pid, server.pgCtl);
       if (!stopped)
         log.warn(`the embedded Postgres (pid ${server.pid}) does not stop; the next start will adopt it`);
@@ -182,7 +187,8 @@ async function bringUp(dataDir: string, log: EmbeddedLog, samePort?: number): Pr
   const binaries = await findBinaries(place.account, copiesDirectory(place), log);
   const passwordFile = join(place.directory, 'postgres-password');
   const target = join(place.directory, 'postgres');
-  if (!(await clusterExists(target))) {
+  const isNew = !(await clusterExists(target));
+  if (isNew) {
     await writePassword(passwordFile, place.account);
     await createCluster(target, passwordFile, binaries, place.account);
   }
@@ -195,9 +201,15 @@ async function bringUp(dataDir: string, log: EmbeddedLog, samePort?: number): Pr
   const logFile = join(place.directory, 'postgres.log');
   const { pid, port } =
     orphan ?? (await startServer({ cluster, logFile, binaries, ...place, port: samePort, log }));
-  await ensureDatabase(port, password);
+  try {
+    await ensureDatabase(port, password);
+  } catch (error) {
+    if (orphan === undefined) await stopServer(cluster, pid, binaries.pgCtl); // else nobody would
+    throw error;
+  }
+  const synced = isNew ? syncCluster(cluster, binaries, place.account, log) : undefined;
   const url = urlOf(port, password, DATABASE);
-  return { pid, port, url, cluster, adopted: orphan !== undefined, pgCtl: binaries.pgCtl };
+  return { pid, port, url, cluster, adopted: orphan !== undefined, pgCtl: binaries.pgCtl, synced };
 }
 
 /** Step 3: the server of a living owner; undefined as long as that has none ready. */

@@ -25,6 +25,8 @@ type DueRow = {
   fired: number;
 };
 
+/** Epoch milliseconds, which cost less to send in bulk than texts, as an instant. */
+const instant = (column: string) => sql.raw(`to_timestamp(${column} / 1000)`);
 const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 1000)::float8`);
 
 /**
@@ -84,15 +86,14 @@ export async function recordFires(
   const { fires, states } = plan;
   const now = new Date(nowMs).toISOString();
   const column = <T, V>(of: readonly T[], value: (each: T) => V) => sql.param(of.map(value));
-  const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
   const { rows } = await tx.execute<RecordedFires>(sql`
     with fire as (
       select * from unnest(
         ${column(fires, (f) => f.runId)}::uuid[], ${column(fires, (f) => f.scheduleId)}::uuid[],
-        ${column(fires, (f) => f.cause)}::text[], ${column(fires, (f) => time(f.scheduledForMs))}::timestamptz[],
-        ${column(fires, (f) => time(f.dueAtMs))}::timestamptz[], ${column(fires, (f) => f.status)}::text[],
+        ${column(fires, (f) => f.cause)}::text[], ${column(fires, (f) => f.scheduledForMs)}::float8[],
+        ${column(fires, (f) => f.dueAtMs)}::float8[], ${column(fires, (f) => f.status)}::text[],
         ${column(fires, (f) => f.reason)}::text[], ${column(fires, (f) => f.missedCount)}::int[],
-        ${column(fires, (f) => time(f.missedUntilMs))}::timestamptz[],
+        ${column(fires, (f) => f.missedUntilMs)}::float8[],
         ${column(fires, (f) => toJsonb(f.input))}::jsonb[]
       ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input)
     ),
@@ -100,9 +101,9 @@ export async function recordFires(
       insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
         due_at, created_at, finished_at, status, reason, attempt, failures, lost, timeout_ms, missed_count,
         missed_until, retry, input)
-      select f.id, s.id, s.name, s.version, s.job_type, s.task_queue, f.cause, f.scheduled_for,
-        f.due_at, ${now}, case when f.status <> 'queued' then ${now}::timestamptz end, f.status, f.reason, 1, 0, 0,
-        s.timeout_ms, f.missed_count, f.missed_until, s.retry, coalesce(f.input, s.job_input)
+      select f.id, s.id, s.name, s.version, s.job_type, s.task_queue, f.cause,
+        ${instant('f.scheduled_for')}, ${instant('f.due_at')}, ${now}, case when f.status <> 'queued' then ${now}::timestamptz end, f.status, f.reason, 1, 0, 0,
+        s.timeout_ms, f.missed_count, ${instant('f.missed_until')}, s.retry, coalesce(f.input, s.job_input)
       from fire f join schedules s on s.id = f.schedule_id
       on conflict (id) do nothing
       returning id, schedule_id, attempt, task_queue, cause, status, coalesce(missed_count, 1) as times
@@ -117,8 +118,8 @@ export async function recordFires(
     ),
     state as (
       select * from unnest(
-        ${column(states, (s) => s.scheduleId)}::uuid[], ${column(states, (s) => time(s.nextRunAtMs))}::timestamptz[],
-        ${column(states, (s) => time(s.dueAtMs))}::timestamptz[], ${column(states, (s) => s.fault)}::text[]
+        ${column(states, (s) => s.scheduleId)}::uuid[], ${column(states, (s) => s.nextRunAtMs)}::float8[],
+        ${column(states, (s) => s.dueAtMs)}::float8[], ${column(states, (s) => s.fault)}::text[]
       ) as s(schedule_id, next_run_at, due_at, fault)
     ),
     moved as (
@@ -130,7 +131,7 @@ export async function recordFires(
         skipped = h.skipped + coalesce(m.skipped, 0), missed = h.missed + coalesce(m.missed, 0)
       from (
         select coalesce(s.schedule_id, t.schedule_id) as schedule_id, s.schedule_id is not null as moves,
-          s.next_run_at, s.due_at, s.fault, t.started, t.fired, t.skipped, t.missed
+          ${instant('s.next_run_at')} as next_run_at, ${instant('s.due_at')} as due_at, s.fault, t.started, t.fired, t.skipped, t.missed
         from state s full join tally t on t.schedule_id = s.schedule_id
       ) m
       where h.schedule_id = m.schedule_id

@@ -100,13 +100,13 @@ async function endRunsStatement(
     ended as (
       update runs r set status = e.status, reason = e.reason, output = e.output, signal = null,
         error = case when e.status = 'cancelled' then coalesce(e.error, r.error) else e.error end,
-        finished_at = e.finished_at, next_attempt_at = null,
+        finished_at = to_timestamp(e.finished_at / 1000), next_attempt_at = null,
         failures = r.failures + case when e.status in ('failed', 'timed_out') then 1 else 0 end
       from unnest(
         ${array(ends.map((e) => e.runId))}::uuid[], ${array(ends.map((e) => e.attempt))}::int[],
         ${array(ends.map((e) => e.status))}::text[], ${array(ends.map((e) => e.reason))}::text[],
         ${array(ends.map((e) => toJsonb(e.output)))}::jsonb[], ${array(ends.map((e) => toJsonb(e.error)))}::jsonb[],
-        ${array(ends.map((e) => iso(e.finishedAtMs)))}::timestamptz[]
+        ${array(ends.map((e) => e.finishedAtMs))}::float8[]
       ) as e(id, attempt, status, reason, output, error, finished_at)
       -- Reading from locked makes Postgres take the hot rows before the runs.
       where r.id = e.id and r.attempt = e.attempt and r.status = any(${array(from)}::text[])

@@ -174,7 +174,8 @@ export function createWorker(parts: WorkerParts): Worker {
     if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
     if (!lease.held) abort(mine, 'lease_lost', 'The worker lost its lease.');
     const end = await runJob(run, jobs.find(run.jobType), mine, { clock, log: log.log });
-    const finishedAtMs = clock.now();
+    // Whole, as it is stored, so that the wait before a retry is exact.
+    const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, end.kind === 'given_up' ? 'handed_back' : end.status, finishedAtMs - startedAtMs);
     void record(mine, end, finishedAtMs).finally(() => live.delete(run.id));
   }

@@ -17,9 +17,11 @@ const checksAnswer = z.record(z.string(), z.object({ ok: z.boolean(), detail: z.
 
 const healthAnswer = z
   .object({ status: z.literal('ok'), version: z.string(), time: z.string().meta({ format: 'date-time' }) })
-  .meta({ id: 'Health' });
+  .meta({ id: 'Health', description: 'The process answers.' });
 
-const readyAnswer = z.object({ status: z.literal('ready'), checks: checksAnswer }).meta({ id: 'Readiness' });
+const readyAnswer = z
+  .object({ status: z.literal('ready'), checks: checksAnswer })
+  .meta({ id: 'Readiness', description: 'All that it needs is there.' });
 
 export function healthRoutes(app: ZodApp, health: HealthService, clock: Clock, version: string): void {
   app.get(

@@ -5,6 +5,7 @@ import type { Issue } from '../errors.ts';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
 import type { JobSpec } from '../schedules/schedule.ts';
+import { sentence } from '../zod-words.ts';
 
 const dayMs = 86_400_000;
 const intervalMsMax = 30 * dayMs;
@@ -70,7 +71,8 @@ export function toJobSpec(
   }
   const input = job.input === undefined ? {} : job.input;
   for (const issue of catalog.check(job.type, input)) {
-    issues.push({ pointer: `/job/input${issue.pointer}`, detail: issue.detail });
+    const pointer = `/job/input${issue.pointer}`;
+    issues.push({ pointer, detail: sentence(`\`${pointer.slice(1).replaceAll('/', '.')}\``, issue.detail) });
   }
   const retry = toRetry(job.retry ?? {}, info, issues);
   if (issues.length > before) return null;

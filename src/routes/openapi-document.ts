@@ -10,13 +10,14 @@ type Json = Record<string, unknown>;
 /** As much of an OpenAPI document as is touched here. */
 export type ApiDocument = {
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Json>; headers?: Json };
+  components: { schemas: Record<string, Json>; responses?: Record<string, Answer>; headers?: Json };
 };
 type Media = { schema: Json; example?: unknown };
+type Answer = { description: string; content?: Record<string, Media>; headers?: Json };
 type Operation = {
   requestBody?: { required?: boolean; content: Record<string, Media> };
   summary?: string;
-  responses: Record<string, { description: string; content?: Record<string, Media>; headers?: Json }>;
+  responses: Record<string, Answer | { $ref: string }>;
 };
 
 const description = `Carillon stores schedules, fires them on time, runs their jobs with retries, and keeps the history.
@@ -80,6 +81,7 @@ export function completeDocument(document: ApiDocument, catalog: JobCatalog): Ap
     ...jobSchemas(document.components.schemas.JobInput ?? {}, catalog.list()),
   };
   document.components.headers = headers;
+  document.components.responses = {};
   for (const operations of Object.values(document.paths)) {
     for (const operation of Object.values(operations)) completeOperation(operation, document);
   }
@@ -96,17 +98,24 @@ function completeOperation(operation: Operation, document: ApiDocument): void {
       operation.requestBody.required = ((schema.required as unknown[] | undefined) ?? []).length > 0;
   }
   for (const [status, response] of Object.entries(operation.responses)) {
+    if ('$ref' in response) continue;
     const schema = response.content?.['application/json']?.schema ?? {};
     if (response.description === 'Default Response') {
-      response.description = String(resolved(schema, document).description ?? `${operation.summary}.`);
+      response.description = String(resolved(schema, document).description ?? operation.summary);
     }
     response.headers = {
       ...(['201', '202'].includes(status) && { Location: header('Location') }),
       ...((schema.properties as Json | undefined)?.nextCursor !== undefined && { Link: header('Link') }),
       'X-Request-Id': header('X-Request-Id'),
     };
+    if (response.content?.[problemType]?.schema.$ref === undefined) continue;
+    // The same words for every operation: written once.
+    document.components.responses = { ...document.components.responses, [`Problem${status}`]: response };
+    operation.responses[status] = { $ref: `#/components/responses/Problem${status}` };
   }
 }
+
+const problemType = 'application/problem+json';
 
 const headers: Json = {
   Location: { description: 'The path of what was made.', schema: { type: 'string' } },
@@ -168,6 +177,7 @@ function resolved(schema: Json, document: ApiDocument): Json {
 /** zod writes each schema twice, as it comes in and as it goes out; most are used in one direction only. */
 function withoutUnused(document: ApiDocument): ApiDocument {
   const used = new Set<string>();
+  collectRefs(document.components.responses, document, used);
   collectRefs(document.paths, document, used);
   const schemas = Object.entries(document.components.schemas)
     .filter(([name]) => used.has(name))
@@ -207,5 +217,7 @@ function withPlainNames(document: ApiDocument): ApiDocument {
   const copy = JSON.parse(JSON.stringify(document), (_key, value) => renamed(value)) as ApiDocument;
   const schemas = Object.entries(copy.components.schemas).map(([name, schema]) => [plain(name), schema]);
   copy.components.schemas = Object.fromEntries(schemas);
-  return copy;
+  // What a reader looks for comes first.
+  const { paths, components, ...head } = copy;
+  return { ...head, paths, components };
 }

@@ -5,8 +5,9 @@ import { catchUpPolicies } from '../schedules/schedule.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
 import { bodyProblems, problems, scheduleRef } from './documented.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
+import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
 import { toRef } from './schedule-name.ts';
-import { overlapField, presentSchedule, scheduleAnswer } from './schedule-wire.ts';
+import { overlapField } from './schedule-wire.ts';
 import { dstField, timezoneField, toTiming, triggerFields, windowFields } from './trigger-wire.ts';
 import type { ZodApp } from './zod-validation.ts';
 

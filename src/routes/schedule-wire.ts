@@ -1,27 +1,17 @@
-/** Schedules on the wire ⇄ schedules as the house knows them. */
+/** Schedules as callers write them → schedules as the house knows them. */
 import { z } from 'zod';
-import { toIso } from '../clock.ts';
-import { durationField, durationMsMax, formatDuration } from '../duration.ts';
+import { durationField, durationMsMax } from '../duration.ts';
 import { type Issue, invalidAll } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import { DST_DEFAULT } from '../schedules/cron-times.ts';
 import type { JobCatalog } from '../schedules/job-catalog.ts';
-import {
-  catchUpPolicies,
-  overlapPolicies,
-  type Schedule,
-  type ScheduleSpec,
-  type ScheduleView,
-  scheduleStatuses,
-} from '../schedules/schedule.ts';
-import { presentInstant } from './instant-wire.ts';
-import { jobAnswer, jobInput, presentJob, toJobSpec } from './job-wire.ts';
-import { presentRun, runAnswer } from './run-wire.ts';
+import { catchUpPolicies, overlapPolicies, type Schedule, type ScheduleSpec } from '../schedules/schedule.ts';
+import { jobInput, toJobSpec } from './job-wire.ts';
+import { presentDefinition } from './schedule-answer.ts';
 import { nameLengthMax, readName } from './schedule-name.ts';
 import {
   dstField,
   excludeField,
-  presentTrigger,
   timezoneField,
   toTiming,
   triggerFields,
@@ -185,87 +175,4 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
 export function patchedSpec(current: Schedule, patch: unknown, catalog: JobCatalog): ScheduleSpec {
   const merged = applyMergePatch(presentDefinition(current.spec), patch);
   return toSpec(checkPart(scheduleInput, merged, 'body'), catalog);
-}
-
-/** What can be written of a schedule, in the form in which it is written. */
-function presentDefinition(spec: ScheduleSpec) {
-  return {
-    name: spec.name,
-    description: spec.description,
-    labels: spec.labels,
-    ...presentTrigger(spec.timing.trigger),
-    timezone: spec.timezone,
-    dst: spec.dst,
-    startAt: presentInstant(spec.timing.startAtMs),
-    endAt: presentInstant(spec.timing.endAtMs),
-    maxRuns: spec.maxRuns,
-    exclude: [],
-    jitter: spec.jitterMs === null ? null : formatDuration(spec.jitterMs),
-    overlap: spec.overlap,
-    catchUp: spec.catchUp,
-    catchUpWindow: formatDuration(spec.catchUpWindowMs),
-    pauseAfterFailures: spec.pauseAfterFailures,
-    job: presentJob(spec.job),
-  };
-}
-
-const time = z.string().meta({ format: 'date-time' });
-const count = z.int().min(0);
-
-export const scheduleAnswer = z
-  .object({
-    id: z.string().meta({ format: 'uuid' }),
-    name: z.string(),
-    description: z.string(),
-    labels: z.record(z.string(), z.string()),
-    cron: z.union([z.string(), z.array(z.string())]).optional(),
-    every: z.string().optional(),
-    offset: z.string().optional(),
-    at: z.union([time, z.array(time)]).optional(),
-    timezone: z.string(),
-    dst: z.object({ gap: z.enum(['run', 'skip']), repeat: z.enum(['auto', 'first', 'both', 'last']) }),
-    startAt: time.nullable(),
-    endAt: time.nullable(),
-    maxRuns: z.int().nullable(),
-    exclude: z.array(z.string()),
-    jitter: z.string().nullable(),
-    overlap: z.enum(overlapPolicies),
-    catchUp: z.enum(catchUpPolicies),
-    catchUpWindow: z.string(),
-    pauseAfterFailures: z.int().nullable(),
-    job: jobAnswer,
-    status: z.enum(scheduleStatuses),
-    note: z.string().nullable().describe('Why it is paused or stopped.'),
-    version: z.int().describe('Grows by one with each change.'),
-    createdAt: time,
-    updatedAt: time,
-    nextRunAt: time.nullable().describe('The next nominal time; null when nothing will fire.'),
-    upcoming: z.array(time).describe('The next five nominal times.'),
-    lastRun: runAnswer.nullable().describe('The run that ended last.'),
-    runningRuns: z.array(runAnswer).describe('Queued, running and retrying runs, newest first, at most 20.'),
-    activeRuns: count.describe('How many runs are queued, running or retrying.'),
-    counts: z.object({ fired: count, succeeded: count, failed: count, skipped: count, missed: count }),
-    fault: z.string().nullable().describe('Why its next time could not be computed; null when all is well.'),
-  })
-  .meta({ id: 'Schedule', description: 'A schedule with its state.' });
-
-export type ScheduleAnswer = z.output<typeof scheduleAnswer>;
-
-export function presentSchedule(view: ScheduleView): ScheduleAnswer {
-  return {
-    id: view.id,
-    ...presentDefinition(view.spec),
-    status: view.status,
-    note: view.note,
-    version: view.version,
-    createdAt: toIso(view.createdAtMs),
-    updatedAt: toIso(view.updatedAtMs),
-    nextRunAt: presentInstant(view.nextRunAtMs),
-    upcoming: view.upcomingMs.map(toIso),
-    lastRun: view.lastRun && presentRun(view.lastRun),
-    runningRuns: view.runningRuns.map(presentRun),
-    activeRuns: view.activeRuns,
-    counts: view.counts,
-    fault: view.fault,
-  };
 }

@@ -7,16 +7,10 @@ import { scheduleStatuses } from '../schedules/schedule.ts';
 import type { ScheduleFilter, ScheduleService } from '../schedules/schedule-service.ts';
 import { bodyProblems, nothing, problems, scheduleRef } from './documented.ts';
 import { pageOf, pageQuery, presentPage, toPageRequest } from './page-wire.ts';
+import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
 import { toNewName, toRef } from './schedule-name.ts';
 import { patchInput } from './schedule-patch.ts';
-import {
-  patchedSpec,
-  presentSchedule,
-  replacementInput,
-  scheduleAnswer,
-  scheduleInput,
-  toSpec,
-} from './schedule-wire.ts';
+import { patchedSpec, replacementInput, scheduleInput, toSpec } from './schedule-wire.ts';
 import type { ZodApp } from './zod-validation.ts';
 
 const tags = ['schedules'];

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { toIso } from '../clock.ts';
 import { durationField, durationMsMax, formatDuration } from '../duration.ts';
 import { type Issue, messageOf } from '../errors.ts';
-import { InvalidCron, parseCron } from '../schedules/cron-expression.ts';
+import { InvalidCron } from '../schedules/cron-expression.ts';
 import { DST_DEFAULT, type DstPolicy } from '../schedules/cron-times.ts';
 import type { Timing, Trigger } from '../schedules/schedule.ts';
+import { parsed } from '../schedules/trigger.ts';
 import { isTimeZone } from '../schedules/zone.ts';
 import { instantField } from './query-wire.ts';
 
@@ -122,7 +123,7 @@ function toCron(cron: string | string[], zone: Zone, seedName: string, issues: I
     const field = Array.isArray(cron) ? `cron[${index}]` : 'cron';
     const pointer = Array.isArray(cron) ? `/cron/${index}` : '/cron';
     try {
-      parseCron(text, seedName);
+      parsed(text, seedName);
     } catch (error) {
       if (!(error instanceof InvalidCron)) throw error;
       issues.push({ pointer, detail: `\`${field}\` ${JSON.stringify(text)}: ${messageOf(error)}.` });

@@ -13,8 +13,8 @@ import type {
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type Issue, invalidAll } from '../errors.ts';
+import { sentence, valueAt, wordsFor } from '../zod-words.ts';
 import { jsonPointer, textIssues } from './json-limits.ts';
-import { valueAt, wordsFor } from './zod-words.ts';
 
 /** A Fastify instance whose route schemas are zod's. */
 export type ZodApp = FastifyInstance<
@@ -92,10 +92,7 @@ function wordsIn(part: RequestPart, issue: z.core.$ZodIssue, data: unknown): str
 }
 
 function toIssue(path: readonly PropertyKey[], words: string, part: RequestPart): Issue {
-  const subject = subjectOf(path, part);
-  // A message that is a sentence of its own follows a colon; the others are predicates.
-  const detail = /^\p{Lu}/u.test(words) ? `${subject}: ${words}` : `${subject} ${words}.`;
-  return { pointer: pointerOf(path, part), detail };
+  return { pointer: pointerOf(path, part), detail: sentence(subjectOf(path, part), words) };
 }
 
 function pointerOf(path: readonly PropertyKey[], part: RequestPart): string {

@@ -39,7 +39,7 @@ const HORIZON_YEARS = 40;
 
 /**
  * The first fire strictly after an instant; both in epoch ms, the result on a whole second. Null when there
- * is none up to the end of the 40th calendar year after it (only a gap "skip" in a strange zone can do that).
+ * is none up to the end of the 40th calendar year after it, or before the last instant that a Date can hold.
  * @throws RangeError for an unknown zone, or an instant that a Date cannot hold.
  */
 export function nextCron(
@@ -68,8 +68,8 @@ export function nextCron(
 
     const resumeAt = span.end + span.offsetAfter;
     if (firesAtGapEnd && match < resumeAt) return withinDates(span.end);
+    if (match === Infinity) return null;
     const comesAgain = resumeAt < from;
-    if (match === Infinity && !comesAgain) return null;
     if (match - EDGE_MS > span.end && !comesAgain) {
       // No need to look at the transitions before it: nothing matches around them.
       span = offsetSpanAt(zone, Math.min(match - EDGE_MS, INSTANT_MAX_MS));
@@ -111,10 +111,9 @@ export function previousCron(
     if (match >= span.start + firstOffset) return withinDates(match - span.offset);
 
     const stoppedAt = span.start + span.offsetBefore;
-    if (firesAtGapEnd && match >= stoppedAt && span.offsetBefore < span.offset)
-      return withinDates(span.start);
+    if (firesAtGapEnd && match >= stoppedAt) return withinDates(span.start);
+    if (match === -Infinity) return null;
     const comesAgain = stoppedAt - SECOND_MS > to;
-    if (match === -Infinity && !comesAgain) return null;
     if (match + EDGE_MS < span.start && !comesAgain) {
       span = offsetSpanAt(zone, Math.max(match + EDGE_MS, -INSTANT_MAX_MS));
       to = match;

@@ -58,7 +58,8 @@ function earliest(times: readonly (number | null)[]): number | null {
 const parsedMax = 10_000;
 const parsedExpressions = new Map<string, CronExpression>();
 
-function parsed(text: string, seedName: string): CronExpression {
+/** As parseCron, but remembers what it has read. */
+export function parsed(text: string, seedName: string): CronExpression {
   const key = /h/i.test(text) ? `${text}\n${seedName}` : text;
   let expression = parsedExpressions.get(key);
   if (expression === undefined) {

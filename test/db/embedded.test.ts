@@ -15,6 +15,7 @@ import {
   readFile,
   rm,
   stat,
+  symlink,
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -58,8 +59,13 @@ afterEach(cleanUp);
 
 describe('a data directory', () => {
   test('that is new gets a durable UTF-8 server on loopback, with a password only its owner can read', async () => {
-    const dataDir = newPath();
-    const server = await start(dataDir);
+    // Also: its name needs quoting everywhere, the folders above it do not exist, and it is reached by a symlink.
+    const home = newPath();
+    const dataDir = join(home, 'sub', 'it\'s "my" böx $HOME');
+    await mkdir(home);
+    await symlink(home, `${home}-link`);
+    cleanUps.push(() => rm(`${home}-link`));
+    const server = await start(dataDir.replace(home, `${home}-link`));
     expect(server).toMatchObject({ adopted: false, dataDir });
     expect(new URL(server.url)).toMatchObject({ hostname: '127.0.0.1', port: String(server.port) });
     const settings = await query(
@@ -90,11 +96,6 @@ describe('a data directory', () => {
     expect(await query(server.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
     await server.stop();
     expect(await start(used)).toMatchObject({ port, adopted: false });
-  });
-
-  test('may have spaces, quotes and foreign letters in its name, and lie behind a symlink', async () => {
-    const dataDir = join(newPath(), `it's "my" böx $HOME`);
-    expect(await query((await start(dataDir)).url, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
   test('of another Postgres version is left alone, with an error that says so', async () => {

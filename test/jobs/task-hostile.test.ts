@@ -3,7 +3,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { z } from 'zod';
@@ -153,14 +153,11 @@ describe('a body without end', () => {
 
 describe('a compressed bomb', () => {
   const zeros = Buffer.alloc(64 * 1_048_576);
-  const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
 
   it.each([
     ['gzip', () => gzipSync(zeros, { level: 1 })],
     ['deflate', () => deflateSync(zeros, { level: 1 })],
-    ['br', () => brotliCompressSync(zeros, brotliOptions)],
-    ['zstd', () => zstdCompressSync(zeros)],
-  ])('%s is decompressed to 64 KiB and no further', async (coding, compress) => {
+  ])('by %s is decompressed to 64 KiB and no further', async (coding, compress) => {
     const { run } = setup();
     const server = await listen(saying(httpOf(compress(), `Content-Encoding: ${coding}`)));
     const output = await run({ url: server.url });
@@ -169,15 +166,14 @@ describe('a compressed bomb', () => {
     expect(Buffer.byteLength(output.body)).toBeLessThanOrEqual(65_536);
   });
 
-  it('zstd that asks for a window of 128 MiB is not decompressed', async () => {
+  it('by Brotli is left alone, since its window alone would take 16 MiB', async () => {
     const { run, log } = setup();
-    const params = { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 };
-    // A frame that is not told its size up front keeps the window it was asked for.
-    const frame = zstdCompressSync(Buffer.alloc(1_000), { params, chunkSize: 65_536 });
-    const forged = Buffer.from(frame);
-    const server = await listen(saying(httpOf(withWindow(forged, 27), 'Content-Encoding: zstd')));
-    expect(await run({ url: server.url })).toMatchObject({ statusCode: 200, body: '' });
-    expect(log).toEqual([expect.stringContaining('not valid zstd')]);
+    const params = { [constants.BROTLI_PARAM_QUALITY]: 1, [constants.BROTLI_PARAM_LGWIN]: 24 };
+    const server = await listen(
+      saying(httpOf(brotliCompressSync(zeros, { params }), 'Content-Encoding: br')),
+    );
+    expect(await run({ url: server.url })).toMatchObject({ statusCode: 200, body: '', bodyTruncated: true });
+    expect(log).toEqual([expect.stringContaining('"br"')]);
   });
 
   it('that is broken or cut costs the text, not the run', async () => {
@@ -197,7 +193,7 @@ describe('a compressed bomb', () => {
     const { run } = setup();
     let response = Buffer.alloc(0);
     const server = await listen((socket) => saying(response)(socket));
-    const codings = fc.constantFrom('gzip', 'deflate', 'br', 'zstd');
+    const codings = fc.constantFrom('gzip', 'deflate', 'br');
     await fc.assert(
       fc.asyncProperty(codings, fc.uint8Array({ maxLength: 300 }), async (coding, bytes) => {
         response = httpOf(Buffer.from(bytes), `Content-Encoding: ${coding}\r\nConnection: close`);
@@ -205,7 +201,7 @@ describe('a compressed bomb', () => {
         expect(output.statusCode).toBe(200);
         expect(Buffer.byteLength(output.body)).toBeLessThanOrEqual(65_536);
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });
@@ -466,7 +462,7 @@ describe('a response that is no HTTP', () => {
 
   it('of any bytes ends the call with an output or a JobError', async () => {
     const { run } = setup();
-    let response: string | Buffer = '';
+    let response = Buffer.alloc(0);
     const server = await listen((socket) => saying(response, 'close')(socket));
     const piece = fc.oneof(
       fc.constantFrom(
@@ -490,12 +486,12 @@ describe('a response that is no HTTP', () => {
         'Retry-After: x\r\n',
         '__proto__: x\r\n',
       ),
-      fc.string({ maxLength: 5, unit: 'binary' }),
+      fc.uint8Array({ maxLength: 5 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 10 }), async (pieces) => {
-        response = pieces.join('');
-        const settled = await run({ url: server.url, timeout: '5s' }).catch((reason: unknown) => reason);
+        response = Buffer.from(pieces.join(''), 'latin1');
+        const settled = await run({ url: server.url, timeout: '2s' }).catch((reason: unknown) => reason);
         if (settled instanceof Error) {
           expect(settled).toBeInstanceOf(JobError);
           expect(settled.message).not.toContain('secret');
@@ -588,15 +584,6 @@ describe('TLS', () => {
     await server.allClosed();
   });
 });
-
-/** Rewrites a zstd frame's header so that it asks for a window of 2^log bytes (RFC 8878, 3.1.1.1). */
-function withWindow(frame: Buffer, log: number): Buffer {
-  const descriptor = frame[4] ?? 0;
-  const isSingleSegment = (descriptor & 0x20) !== 0;
-  const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0;
-  const blocks = frame.subarray(5 + (isSingleSegment ? 0 : 1) + sizeBytes);
-  return Buffer.concat([frame.subarray(0, 4), Buffer.from([descriptor & 0x04, (log - 10) << 3]), blocks]);
-}
 
 /** A certificate that signs itself (RFC 5280), made here so that no private key lies in the repository. */
 function selfSigned(): { key: string; cert: string } {

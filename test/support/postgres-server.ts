@@ -9,9 +9,10 @@
  * - databases on an external server: an advisory lock on the run's number, which is part of their names.
  */
 import { randomInt } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
@@ -41,24 +42,20 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await removeStaleDirectories();
   const directory = await createRunDirectory();
-  const undo: (() => Promise<void>)[] = [() => removeRunDirectory(directory)];
+  const isCleanedUp = cleanUpAtExit(directory);
+  const undo = [async () => isCleanedUp(), () => removeRunDirectory(directory)];
   const teardown = async () => {
-    for (const step of undo.reverse()) await step();
+    const outcomes: PromiseSettledResult<void>[] = [];
+    // Each in its turn, and each also when one before it failed.
+    while (undo.length > 0) outcomes.push(...(await Promise.allSettled([undo.pop()!()])));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   };
   try {
-    const adminUrl = await serverUrl(directory.path, undo);
-    const admin = new pg.Client({ connectionString: adminUrl });
-    admin.on('error', () => undefined); // a test that restarts an external server ends this session; nothing to do
-    await admin.connect();
-    undo.push(() => admin.end());
-    await removeStaleDatabases(admin);
-
-    const run = randomInt(1, 2 ** 31);
-    await admin.query('select pg_advisory_lock($1, $2)', [LOCK_CLASS, run]);
-    const databasePrefix = `carillon_test_${run}_`;
-    undo.push(() => dropDatabases(admin, run));
+    const external = process.env.DATABASE_URL;
+    const adminUrl = external ? databaseUrl(external, 'postgres') : await startServer(directory.path, undo);
+    const databasePrefix = await reserveDatabases(adminUrl, undo);
     const templateDatabase = `${databasePrefix}template`;
-    await admin.query(`create database ${templateDatabase}`);
+    await withClient(adminUrl, (admin) => admin.query(`create database ${templateDatabase}`));
     await migrate(databaseUrl(adminUrl, templateDatabase));
 
     project.provide('adminUrl', adminUrl);
@@ -79,23 +76,44 @@ export function databaseUrl(serverUrl: string, database: string): string {
   return url.href;
 }
 
-/** Power cuts do not matter to test data; everything else stays as shipped. */
-export async function stopSyncing(url: string): Promise<void> {
+export async function withClient(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined); // the query's rejection tells
   await client.connect();
-  await client.query('alter system set fsync = off');
-  await client.query('alter system set full_page_writes = off');
-  await client.query('select pg_reload_conf()');
-  await client.end();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
+  }
 }
 
-async function serverUrl(runDirectory: string, undo: (() => Promise<void>)[]): Promise<string> {
-  const external = process.env.DATABASE_URL;
-  if (external) return databaseUrl(external, 'postgres');
+/** Power cuts do not matter to test data; everything else stays as shipped. */
+export async function stopSyncing(url: string): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query('alter system set fsync = off');
+    await client.query('alter system set full_page_writes = off');
+    await client.query('select pg_reload_conf()');
+  });
+}
+
+async function startServer(runDirectory: string, undo: (() => Promise<void>)[]): Promise<string> {
   const server = await startEmbeddedPostgres({ dataDir: join(runDirectory, 'shared'), log: SCARCE_LOG });
   undo.push(() => server.stop());
   await stopSyncing(server.url);
   return databaseUrl(server.url, 'postgres');
+}
+
+/** A prefix for the databases of this run; what bears it is dropped at the end, or by a later run if we are killed. */
+async function reserveDatabases(adminUrl: string, undo: (() => Promise<void>)[]): Promise<string> {
+  const admin = new pg.Client({ connectionString: adminUrl });
+  admin.on('error', () => undefined); // its session is the lock: whoever ends the server ends the run's claim
+  await admin.connect();
+  undo.push(() => admin.end());
+  await removeStaleDatabases(admin);
+  const run = randomInt(1, 2 ** 31);
+  await admin.query('select pg_advisory_lock($1, $2)', [LOCK_CLASS, run]);
+  undo.push(() => dropDatabases(admin, run));
+  return databasePrefixOf(run);
 }
 
 type RunDirectory = { path: string; release: () => void };
@@ -108,21 +126,55 @@ async function createRunDirectory(): Promise<RunDirectory> {
   return { path, release };
 }
 
+/** With the servers in it: those of tests still run when a test, or the process of its file, was killed. */
 async function removeRunDirectory(directory: RunDirectory): Promise<void> {
-  for (const entry of await readdir(directory.path, { withFileTypes: true })) {
-    if (entry.isDirectory()) await removeServer(join(directory.path, entry.name));
+  const entries = await readdir(directory.path, { recursive: true });
+  const elsewhere: string[] = []; // where root's servers keep their files when TMPDIR is closed to their account
+  for (const entry of entries) {
+    if (basename(entry) === 'postgres-location') {
+      elsewhere.push(await knownDirectory(dirname(join(directory.path, entry))));
+    }
   }
-  await rm(directory.path, { recursive: true, force: true });
+  const clusters = entries
+    .filter((entry) => basename(entry) === 'postmaster.pid')
+    .map((entry) => dirname(join(directory.path, entry)))
+    .concat(elsewhere.map((path) => join(path, 'postgres')));
+  for (const cluster of clusters) {
+    const server = await readPidFile(cluster);
+    if (server !== undefined && (await isServerOf(server.pid, cluster)))
+      await stopServer(cluster, server.pid);
+  }
+  for (const path of [...elsewhere, directory.path]) await rm(path, { recursive: true, force: true });
   directory.release();
 }
 
-/** It still runs only when a test, or the process of its test file, was killed. */
-async function removeServer(dataDir: string): Promise<void> {
-  const directory = await knownDirectory(dataDir); // not the data directory itself when TMPDIR is closed to others
-  const cluster = join(directory, 'postgres');
-  const server = await readPidFile(cluster);
-  if (server !== undefined && (await isServerOf(server.pid, cluster))) await stopServer(cluster, server.pid);
-  await rm(directory, { recursive: true, force: true });
+/**
+ * For an end without teardown: vitest calls process.exit() at Ctrl-C, and SIGTERM would end us without even that.
+ * Nothing can be awaited any more; what does not go within a second is left to the next run.
+ */
+function cleanUpAtExit(directory: RunDirectory): () => void {
+  const exit = () => process.exit(143);
+  const cleanUp = () => {
+    for (let tries = 0; tries < 20 && existsSync(directory.path); tries++) {
+      try {
+        for (const entry of readdirSync(directory.path, { recursive: true, encoding: 'utf8' })) {
+          if (basename(entry) !== 'postmaster.pid') continue;
+          const pid = Number.parseInt(readFileSync(join(directory.path, entry), 'utf8'), 10);
+          if (pid > 0) process.kill(pid, 'SIGQUIT');
+        }
+        rmSync(directory.path, { recursive: true, force: true }); // may leave something without saying so
+      } catch {
+        // files come and go while their servers end
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50); // the only pause without an event loop
+    }
+  };
+  process.once('SIGTERM', exit);
+  process.once('exit', cleanUp);
+  return () => {
+    process.off('SIGTERM', exit);
+    process.off('exit', cleanUp);
+  };
 }
 
 async function removeStaleDirectories(): Promise<void> {
@@ -133,7 +185,8 @@ async function removeStaleDirectories(): Promise<void> {
     // Of our own user only: what lies in another's directory must not tell us what to remove.
     if (!found?.isDirectory() || found.uid !== process.getuid?.()) continue;
     // No lock file: its run is between mkdtemp and the lock at this very moment.
-    if (!(await readdir(path)).includes(LOCK_FILE)) continue;
+    const entries = await readdir(path).catch((): string[] => []); // another run may be removing it, too
+    if (!entries.includes(LOCK_FILE)) continue;
     const release = tryToOwn(join(path, LOCK_FILE));
     if (release !== undefined) await removeRunDirectory({ path, release });
   }
@@ -158,7 +211,11 @@ async function removeStaleDatabases(admin: pg.Client): Promise<void> {
 async function dropDatabases(admin: pg.Client, run: number): Promise<void> {
   const found = await admin.query<{ name: string }>(
     'select datname as name from pg_database where starts_with(datname, $1)',
-    [`carillon_test_${run}_`],
+    [databasePrefixOf(run)],
   );
   for (const { name } of found.rows) await admin.query(`drop database if exists ${name} with (force)`);
+}
+
+function databasePrefixOf(run: number): string {
+  return `carillon_test_${run}_`;
 }

@@ -11,6 +11,11 @@ import type { HeaderMap } from './task-headers.ts';
 export const keptBodyBytesMax = 65_536;
 /** … and this much is read; then the connection is destroyed. */
 export const readBodyBytesMax = 1_048_576;
+/**
+ * What a chunk counts for at least. Chunks of one byte cost us a call each and six bytes on the wire; like this their
+ * sender gets as far as what is kept, and not sixteen times further.
+ */
+const chunkBytesMin = 16;
 /** More 1xx responses than this before the answer are an attack or a loop. */
 const informationalMax = 20;
 
@@ -105,8 +110,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#aborted !== null) return;
     this.#kept.add(chunk);
-    this.#readBytes += chunk.length;
-    if (this.#readBytes < readBodyBytesMax) return;
+    this.#readBytes += Math.max(chunk.length, chunkBytesMin);
+    if (this.#readBytes <= readBodyBytesMax) return;
     this.#succeed(null);
     this.#destroyConnection();
   }

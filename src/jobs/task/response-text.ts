@@ -1,13 +1,6 @@
 /** A response body as text that can be stored: decoded, bounded, and free of what Postgres cannot hold. */
 import type { Transform } from 'node:stream';
-import {
-  constants,
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createInflateRaw,
-  createZstdDecompress,
-} from 'node:zlib';
+import { constants, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
 import { type HttpResponse, keptBodyBytesMax } from './http-exchange.ts';
 import { KeptBytes } from './kept-bytes.ts';
 
@@ -21,7 +14,7 @@ export type ResponseText = {
 
 /**
  * The body's text. We ask for `identity`, but a server may compress all the same; then no more is decompressed than is
- * kept, so a bomb of a few bytes stays a bomb of 64 KiB. Never rejects: a body that cannot be decoded is not worth a run.
+ * kept, so a bomb stays at 64 KiB. Never rejects: a body that cannot be decoded is not worth a run.
  */
 export async function responseText(response: HttpResponse): Promise<ResponseText> {
   const { headers, body } = response;
@@ -50,7 +43,7 @@ type Decompressed = { bytes: Buffer; isTruncated: boolean; note: string | null }
 async function decompress(bytes: Buffer, coding: string, isCut: boolean): Promise<Decompressed> {
   const decoder = decoderFor(coding, bytes);
   if (decoder === null) {
-    const note = `The response body is encoded as "${excerpt(coding, 40)}", which cannot be decoded: it is not kept.`;
+    const note = `The response body is encoded as "${excerpt(coding, 40)}", which is not decoded: it is not kept.`;
     return { bytes: Buffer.alloc(0), isTruncated: true, note };
   }
   const kept = new KeptBytes(keptBodyBytesMax);
@@ -71,28 +64,18 @@ async function decompress(bytes: Buffer, coding: string, isCut: boolean): Promis
   return { bytes: kept.bytes, isTruncated: isCut || kept.isTruncated, note: isCut ? null : note };
 }
 
+/**
+ * Only the codings that decode in tens of kilobytes. Brotli and zstd allocate the window that the sender chose (16 MiB
+ * and more for each of hundreds of calls), and nobody sends them unasked.
+ */
 function decoderFor(coding: string, bytes: Buffer): Transform | null {
-  switch (coding) {
-    case 'gzip':
-    case 'x-gzip':
-      return createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
-    case 'deflate': {
-      // RFC 9110 means the zlib format, recognisable by its first byte; some servers send it without its frame.
-      const isZlib = ((bytes[0] ?? 0) & 0x0f) === 8;
-      const options = { finishFlush: constants.Z_SYNC_FLUSH };
-      return isZlib ? createInflate(options) : createInflateRaw(options);
-    }
-    case 'br':
-      return createBrotliDecompress({ finishFlush: constants.BROTLI_OPERATION_FLUSH });
-    case 'zstd':
-      return createZstdDecompress({
-        finishFlush: constants.ZSTD_e_flush,
-        // The window is allocated as the frame asks; 8 MiB is what RFC 9659 allows on the web.
-        params: { [constants.ZSTD_d_windowLogMax]: 23 },
-      });
-    default:
-      return null;
-  }
+  // Flushing instead of finishing: what was cut off by us gives its beginning and no error.
+  const options = { finishFlush: constants.Z_SYNC_FLUSH };
+  if (coding === 'gzip' || coding === 'x-gzip') return createGunzip(options);
+  if (coding !== 'deflate') return null;
+  // RFC 9110 means the zlib format, recognisable by its first byte; some servers send deflate without that frame.
+  const isZlib = ((bytes[0] ?? 0) & 0x0f) === 8;
+  return isZlib ? createInflate(options) : createInflateRaw(options);
 }
 
 /** By the charset of the content type, UTF-8 without one; what is not valid becomes U+FFFD, and so does NUL (jsonb refuses it). */

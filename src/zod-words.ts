@@ -1,5 +1,12 @@
-/** zod's issues in words that a caller can act on. Pure. */
+/** zod's issues in words that a caller can act on. Pure; for HTTP and for the inputs of jobs. */
 import type { z } from 'zod';
+
+/** A predicate goes on from its subject; words that begin with a capital letter are a sentence of their own. */
+export function sentence(subject: string, words: string): string {
+  return /^\p{Lu}/u.test(words)
+    ? `${subject}: ${words}`
+    : `${subject} ${words}${words.endsWith('.') ? '' : '.'}`;
+}
 
 /** What an issue says, without the field's name in front: a predicate, or a sentence with a capital letter. */
 export function wordsFor(issue: z.core.$ZodIssue, value: unknown): string {

@@ -1,0 +1,97 @@
+/** The midnight herd: many schedules due at one instant. */
+import type pg from 'pg';
+import {
+  cpuMs,
+  databaseNow,
+  insertSchedules,
+  pause,
+  startDatabase,
+  startNode,
+} from './support/bench-service.ts';
+
+export type HerdResult = {
+  schedules: number;
+  others: number;
+  workers: boolean;
+  seconds: number;
+  perSecond: number;
+  nodeCpuSeconds: number;
+};
+
+/**
+ * Times from the due instant until every fire is committed (workers off) or every run is recorded as ended (workers
+ * on). The node runs with the settings as shipped.
+ */
+export async function herd(options: {
+  schedules: number;
+  others: number;
+  workers: boolean;
+}): Promise<HerdResult> {
+  const database = await startDatabase();
+  if (process.env.BENCH_LOG)
+    await database.pool
+      .query(`alter system set log_min_duration_statement = 0`)
+      .then(() => database.pool.query('select pg_reload_conf()'));
+  try {
+    const { pool } = database;
+    if (options.others > 0) {
+      for (let done = 0; done < options.others; done += 100_000) {
+        const firstMs = (await databaseNow(pool)) + 7 * 86_400_000;
+        const count = Math.min(100_000, options.others - done);
+        await insertSchedules(pool, { prefix: `other-${done}-`, count, firstMs, spreadMs: 86_400_000 });
+      }
+    }
+    const dueMs = Math.ceil((await databaseNow(pool)) / 1000 + 8 + options.schedules / 20_000) * 1000;
+    const at = new Date(dueMs + 8 * 3_600_000);
+    const cron = `${at.getUTCSeconds()} ${at.getUTCMinutes()} ${at.getUTCHours()} * * *`;
+    await insertSchedules(pool, { prefix: 'herd-', count: options.schedules, cron, firstMs: dueMs });
+    await pool.query('vacuum analyze');
+    await pool.query('checkpoint');
+    const node = await startNode(database.url, {
+      CARILLON_ROLES: options.workers ? 'api,dispatcher,worker' : 'api,dispatcher',
+    });
+    try {
+      await pause(dueMs - (await databaseNow(pool)));
+      const cpuBefore = await cpuMs(node.pid);
+      const endMs = await untilDone(pool, dueMs, options);
+      const seconds = (endMs - dueMs) / 1000;
+      await check(pool, options);
+      const nodeCpuSeconds = ((await cpuMs(node.pid)) - cpuBefore) / 1000;
+      return { ...options, seconds, perSecond: options.schedules / seconds, nodeCpuSeconds };
+    } finally {
+      await node.stop();
+    }
+  } finally {
+    await database.stop();
+  }
+}
+
+async function untilDone(pool: pg.Pool, dueMs: number, options: { workers: boolean }): Promise<number> {
+  const active = options.workers ? 'or exists (select from runs where finished_at is null)' : '';
+  for (const deadlineMs = dueMs + 120_000; ; ) {
+    const { rows } = await pool.query(
+      `select exists (select from schedule_states where due_at <= to_timestamp($1::float8 / 1000)) ${active} as busy,
+        extract(epoch from clock_timestamp())::float8 * 1000 as ms`,
+      [dueMs],
+    );
+    if (!rows[0].busy) return rows[0].ms;
+    if (rows[0].ms > deadlineMs) throw new Error('the herd was not done after two minutes');
+    await pause(25);
+  }
+}
+
+/** A fast answer counts only if it is the right one. */
+async function check(pool: pg.Pool, options: { schedules: number; workers: boolean }): Promise<void> {
+  const { rows } = await pool.query('select status, count(*)::int as n from runs group by status');
+  const expected = options.workers ? 'succeeded' : 'queued';
+  if (rows.length !== 1 || rows[0].status !== expected || rows[0].n !== options.schedules) {
+    throw new Error(`expected ${options.schedules} ${expected} runs, found ${JSON.stringify(rows)}`);
+  }
+}
+
+if (import.meta.main) {
+  const [schedules = '20000', others = '0', workers = 'on'] = process.argv.slice(2);
+  console.log(
+    await herd({ schedules: Number(schedules), others: Number(others), workers: workers === 'on' }),
+  );
+}
