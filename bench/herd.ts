@@ -5,6 +5,7 @@ import {
   databaseNow,
   insertSchedules,
   pause,
+  postgresCpuMs,
   startDatabase,
   startNode,
 } from './support/bench-service.ts';
@@ -28,10 +29,6 @@ export async function herd(options: {
   workers: boolean;
 }): Promise<HerdResult> {
   const database = await startDatabase();
-  if (process.env.BENCH_LOG)
-    await database.pool
-      .query(`alter system set log_min_duration_statement = 0`)
-      .then(() => database.pool.query('select pg_reload_conf()'));
   try {
     const { pool } = database;
     if (options.others > 0) {
@@ -53,11 +50,25 @@ export async function herd(options: {
     try {
       await pause(dueMs - (await databaseNow(pool)));
       const cpuBefore = await cpuMs(node.pid);
+      const postgresBefore = await postgresCpuMs(pool);
       const endMs = await untilDone(pool, dueMs, options);
       const seconds = (endMs - dueMs) / 1000;
       await check(pool, options);
       const nodeCpuSeconds = ((await cpuMs(node.pid)) - cpuBefore) / 1000;
-      return { ...options, seconds, perSecond: options.schedules / seconds, nodeCpuSeconds };
+      const postgresAfter = await postgresCpuMs(pool);
+      let postgresCpuSeconds = 0;
+      for (const [name, ms] of postgresAfter) {
+        const used = (ms - (postgresBefore.get(name) ?? 0)) / 1000;
+        postgresCpuSeconds += used;
+        if (process.env.BENCH_DETAIL) console.log(`  ${name}: ${used} s`);
+      }
+      return {
+        ...options,
+        seconds,
+        perSecond: options.schedules / seconds,
+        nodeCpuSeconds,
+        postgresCpuSeconds,
+      };
     } finally {
       await node.stop();
     }

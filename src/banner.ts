@@ -3,17 +3,23 @@ export type BannerFacts = {
   address: string;
   dataDir: string;
   embedded: boolean;
+  /** Requests need the API key. */
+  keyed: boolean;
   roles: readonly string[];
   version: string;
 };
 
-export function banner({ address, dataDir, embedded, roles, version }: BannerFacts): string {
+const apiKeyHeader = ' -H "Authorization: Bearer $CARILLON_API_KEY"';
+
+export function banner({ address, dataDir, embedded, keyed, roles, version }: BannerFacts): string {
+  const curl = `curl${keyed ? apiKeyHeader : ''}`;
   const lines = [
     '',
     `  Carillon ${version}${roles.length === 3 ? '' : ` (${roles.join(', ')})`}`,
     '',
-    `  API    ${address}`,
-    ...(roles.includes('api') ? [`  Docs   ${address}/docs`] : []),
+    ...(roles.includes('api')
+      ? [`  API    ${address}`, `  Docs   ${address}/docs`]
+      : [`  Health ${address}/readyz`]),
     embedded ? `  Data   ${dataDir} (embedded Postgres)` : '  Data   Postgres at DATABASE_URL',
     '',
   ];
@@ -21,8 +27,8 @@ export function banner({ address, dataDir, embedded, roles, version }: BannerFac
     lines.push(
       '  Try it: this calls an address every 5 seconds',
       '',
-      `  curl -X POST ${address}/schedules -d '{"name": "ping", "every": "5s", "job": {"type": "task", "input": {"url": "${address}/healthz"}}}'`,
-      `  curl ${address}/schedules/ping/runs`,
+      `  ${curl} -X POST ${address}/schedules -d '{"name": "ping", "every": "5s", "job": {"type": "task", "input": {"url": "${address}/healthz"}}}'`,
+      `  ${curl} ${address}/schedules/ping/runs`,
       '',
     );
   }

@@ -16,6 +16,12 @@ export type HealthParts = {
   worker: { readonly healthy: boolean; readonly live: number } | null;
 };
 
+function silence(ms: number): string {
+  return Number.isFinite(ms)
+    ? `no pass has succeeded for ${Math.round(ms / 1000)} s`
+    : 'no pass has succeeded yet';
+}
+
 export function createHealth({ pool, dispatching, worker }: HealthParts): HealthService {
   async function database(): Promise<HealthCheck> {
     let timer: NodeJS.Timeout | undefined;
@@ -48,7 +54,7 @@ export function createHealth({ pool, dispatching, worker }: HealthParts): Health
             ? { ok: true, detail: 'dispatching' }
             : {
                 ok: false,
-                detail: `no pass has succeeded for ${Math.round(silentMs / 1000)} s: ${dispatching.fault ?? 'it is still busy'}`,
+                detail: `${silence(silentMs)}: ${dispatching.fault ?? 'it is still busy'}`,
               };
       }
       if (worker !== null) {

@@ -12,28 +12,53 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 
 const exitCodes = { ok: 0, fault: 1, badConfiguration: 78 } as const;
 
+/**
+ * Ctrl-C under `npm start` arrives twice, from the terminal and from npm, where npm's shell replaces itself by us.
+ * A person who means it twice takes longer.
+ */
+const sameSignalMs = 500;
+/** How long the embedded Postgres may take to stop when all else is left as it is. */
+const leaveMs = 3000;
+
 async function main(): Promise<void> {
   const config = readConfig();
   if (config === null) return;
   const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
-  let stop: () => Promise<void> = async () => {};
-  let stopping = false;
+  let stopService = async () => {};
+  let stopDatabase = async () => {};
+  /** When it began to stop. */
+  let stoppingSinceMs: number | null = null;
+  let leaving = false;
 
   const shutDown = async (why: string, exitCode: number) => {
-    if (stopping) {
-      // A second Ctrl-C means it: the runs go on elsewhere after their lease.
-      logger.warn(`${why} again; leaving at once`);
-      process.exit(exitCodes.fault);
+    if (stoppingSinceMs !== null) {
+      const isEcho = exitCode === exitCodes.ok && performance.now() - stoppingSinceMs < sameSignalMs;
+      return isEcho ? undefined : await leave(why);
     }
-    stopping = true;
+    stoppingSinceMs = performance.now();
     logger.info(`${why}: stopping; running runs have ${config.shutdownGraceMs / 1000} s to end`);
     process.exitCode = exitCode;
-    await stop().catch((error) => {
+    try {
+      await stopService();
+      await stopDatabase();
+    } catch (error) {
       logger.error({ err: error }, `could not stop in order: ${messageOf(error)}`);
       process.exitCode = exitCodes.fault;
-    });
+    }
+    // Whoever leaves decides how.
+    if (leaving) return;
     logger.info('stopped');
     process.exit();
+  };
+
+  /** A second Ctrl-C means it: the runs go on elsewhere after their lease. No Postgres is left behind, if it obeys. */
+  const leave = async (why: string) => {
+    if (!leaving) {
+      leaving = true;
+      logger.warn(`${why} again; leaving at once`);
+      await Promise.race([stopDatabase().catch(() => {}), pause(leaveMs)]);
+    }
+    process.exit(exitCodes.fault);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void shutDown(signal, exitCodes.ok));
@@ -44,26 +69,30 @@ async function main(): Promise<void> {
   });
 
   try {
-    const database = await reachDatabase(config, logger);
-    stop = database.stop;
-    const service = await startService({ config, databaseUrl: database.url, logger, version });
-    stop = async () => {
-      await service.stop();
-      await database.stop();
+    const reaching = reachDatabase(config, logger);
+    // Also while it is just starting: else a Ctrl-C in the first second would leave a server behind.
+    stopDatabase = async () => {
+      const reached = await Promise.race([reaching.catch(() => null), pause(leaveMs)]);
+      await reached?.stop();
     };
+    const database = await reaching;
+    const service = await startService({ config, databaseUrl: database.url, logger, version });
+    stopService = service.stop;
+    if (stoppingSinceMs !== null) return await service.stop();
     process.stdout.write(
       banner({
         address: service.address,
         dataDir: shown(config.dataDir),
         embedded: config.databaseUrl === null,
+        keyed: config.apiKey !== null,
         roles: config.roles,
         version,
       }),
     );
   } catch (error) {
-    if (stopping) return;
+    if (stoppingSinceMs !== null) return;
     logger.fatal({ err: error }, `could not start: ${hint(error, config)}`);
-    await stop().catch(() => {});
+    await stopDatabase().catch(() => {});
     process.exit(exitCodes.fault);
   }
 }
@@ -102,6 +131,10 @@ function hint(error: unknown, config: Config): string {
   if (code === 'ECONNREFUSED' && config.databaseUrl !== null)
     return `Postgres at DATABASE_URL does not answer (${message}). Is it running?`;
   return message;
+}
+
+function pause(ms: number): Promise<null> {
+  return new Promise((resolve) => setTimeout(resolve, ms, null));
 }
 
 function shown(path: string): string {

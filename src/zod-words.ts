@@ -1,9 +1,9 @@
 /** zod's issues in words that a caller can act on. Pure; for HTTP and for the inputs of jobs. */
 import type { z } from 'zod';
 
-/** A predicate goes on from its subject; words that begin with a capital letter are a sentence of their own. */
+/** A predicate goes on from its subject; words that begin with a capital letter or a quotation are a sentence of their own. */
 export function sentence(subject: string, words: string): string {
-  return /^\p{Lu}/u.test(words)
+  return /^[\p{Lu}"]/u.test(words)
     ? `${subject}: ${words}`
     : `${subject} ${words}${words.endsWith('.') ? '' : '.'}`;
 }

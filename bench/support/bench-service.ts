@@ -26,7 +26,7 @@ export async function startDatabase(): Promise<BenchDatabase> {
     async stop() {
       await pool.end();
       await server.stop();
-      if (!process.env.BENCH_LOG) await rm(dataDir, { recursive: true, force: true });
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
@@ -66,6 +66,16 @@ export async function cpuMs(pid: number): Promise<number> {
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ');
   const ticksPerSecond = 100;
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
+}
+
+/** CPU time that Postgres' processes have used, by what they are for, milliseconds. */
+export async function postgresCpuMs(pool: pg.Pool): Promise<Map<string, number>> {
+  const { rows } = await pool.query(
+    `select pid, coalesce(nullif(application_name, ''), backend_type) as name from pg_stat_activity`,
+  );
+  const used = new Map<string, number>();
+  for (const { pid, name } of rows) used.set(name, (used.get(name) ?? 0) + (await cpuMs(pid).catch(() => 0)));
+  return used;
 }
 
 /** Resident memory of a process, MB (Linux). */

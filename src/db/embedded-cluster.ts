@@ -69,7 +69,10 @@ export async function createCluster(
   ]);
   if (outcome.code !== 0) {
     await rm(staging, { recursive: true, force: true });
-    throw new Error(`initdb could not make the database in ${cluster}: ${lastLines(outcome.output)}`);
+    const hint = outcome.output.includes('could not look up effective user ID')
+      ? ' Postgres wants a user with a name: give it an entry in /etc/passwd, or set DATABASE_URL.'
+      : '';
+    throw new Error(`initdb could not make the database in ${cluster}: ${lastLines(outcome.output)}${hint}`);
   }
   await rename(staging, cluster);
 }
@@ -102,7 +105,10 @@ export async function readPidFile(cluster: string): Promise<PidFile | undefined>
 export async function isServerOf(pid: number, cluster: string): Promise<boolean> {
   if (!isAlive(pid)) return false;
   if (process.platform === 'linux') {
-    // A server's working directory is its cluster. A zombie has none; another user's process does not show it.
+    const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    if (args[args.indexOf('-D') + 1] === cluster) return true;
+    // Somebody may have started it in another way, but a server always works in its cluster. This does not come first:
+    // root in a container usually has not the right (CAP_SYS_PTRACE) to see it. A zombie has neither.
     return (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === cluster;
   }
   if (process.platform === 'win32') return true; // no cheap way to know; the login that follows finds out

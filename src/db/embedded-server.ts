@@ -22,6 +22,7 @@ const SETTINGS = {
   shared_buffers: '256MB', // holds the hot rows of a million schedules; the system gives it only as it is used
   max_wal_size: '2GB', // with the next: checkpoints come by time, not in the middle of a midnight herd
   checkpoint_timeout: '15min', // fewer full-page images; a start after a crash replays at most this much
+  wal_compression: 'off', // only pglz is built in: 20,000 updates after a checkpoint took 690 ms with, 110 without
   jit: 'off', // our queries take milliseconds, compiling one takes longer
   max_parallel_workers_per_gather: '0', // likewise; and it needs /dev/shm, of which a container has 64 MB
   autovacuum_naptime: '15s', // a herd leaves as many dead rows as it has fires
@@ -85,7 +86,7 @@ async function startOnce(options: Start): Promise<{ pid: number; port: number }>
   const { cluster, logFile } = options;
   const { child, logStart } = await spawnServer(options);
   let failure: Error | undefined;
-  child.once('error', (error) => {
+  child.on('error', (error) => {
     failure = error;
   });
   child.unref(); // it must not keep our process alive
@@ -145,6 +146,7 @@ async function spawnServer(options: Start): Promise<{ child: ChildProcess; logSt
  * @returns false when the server still runs after 10 s more
  */
 export async function stopServer(cluster: string, pid: number, pgCtl?: string): Promise<boolean> {
+  if (!(await isServerOf(pid, cluster))) return true; // ended by itself: its pid may be somebody else's by now
   signal(pid, 'INT', pgCtl);
   if (await isGone(cluster, pid, STOP_FAST_MS)) return true;
   signal(pid, 'QUIT', pgCtl);

@@ -52,6 +52,8 @@ const RESTART_PAUSE_MAX_MS = 30_000;
 /** For what somebody else's server does: crash recovery can take minutes. */
 const PATIENCE_MS = 10 * 60_000;
 const NOTE_EVERY_MS = 10_000;
+/** At stop(), for a restart or a sync that is under way. */
+const STOP_PATIENCE_MS = 10_000;
 
 export type EmbeddedLog = { info(message: string): void; warn(message: string): void };
 
@@ -63,7 +65,7 @@ export type EmbeddedPostgres = {
   dataDir: string;
   /** The server was there before us: an orphan of a killed process, or another process's. */
   adopted: boolean;
-  /** Stops the server if we own it; takes 20 s at most. May be called again, also at the same time. */
+  /** Stops the server if we own it; takes half a minute at most. May be called again, also at the same time. */
   stop(): Promise<void>;
 };
 
@@ -129,8 +131,9 @@ function keep(
   const look = async () => {
     if (release === undefined) {
       release = tryToOwn(lockFile);
-      if (release !== undefined)
+      if (release !== undefined) {
         log.info('the owner of the embedded Postgres is gone: this process owns it now');
+      }
     }
     if (await isServerOf(server.pid, server.cluster)) return;
     if (release === undefined) {
@@ -157,14 +160,14 @@ function keep(
 
   const stop = async () => {
     clearInterval(timer);
-    await looking;
+    await atMost(STOP_PATIENCE_MS, Promise.all([looking, server.synced]));
     release ??= tryToOwn(lockFile); // its owner may have died just now
     if (release === undefined) return;
     try {
-      await server.synced;
       const stopped = await stopServer(server.cluster, server.pid, server.pgCtl);
-      if (!stopped)
+      if (!stopped) {
         log.warn(`the embedded Postgres (pid ${server.pid}) does not stop; the next start will adopt it`);
+      }
     } finally {
       release();
     }
@@ -196,8 +199,9 @@ async function bringUp(dataDir: string, log: EmbeddedLog, samePort?: number): Pr
   const password = await readPassword(passwordFile);
 
   const orphan = await findOrphan(cluster, password, log);
-  if (orphan !== undefined)
+  if (orphan !== undefined) {
     log.info(`adopted the Postgres server (pid ${orphan.pid}) that a killed process left`);
+  }
   const logFile = join(place.directory, 'postgres.log');
   const { pid, port } =
     orphan ?? (await startServer({ cluster, logFile, binaries, ...place, port: samePort, log }));
@@ -253,6 +257,12 @@ async function findOrphan(
   }
 }
 
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([work, delay(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
+  timer.abort();
+}
+
 /** Bounded waiting with a sign of life in the log. */
 function patience(log: EmbeddedLog, what: string): { pause(): Promise<void> } {
   const start = performance.now();
@@ -260,8 +270,9 @@ function patience(log: EmbeddedLog, what: string): { pause(): Promise<void> } {
   return {
     async pause() {
       const now = performance.now();
-      if (now - start > PATIENCE_MS)
+      if (now - start > PATIENCE_MS) {
         throw new Error(`waited ${PATIENCE_MS / 60_000} minutes in vain for ${what}`);
+      }
       if (now >= nextNote) {
         log.info(`waiting for ${what}`);
         nextNote = now + NOTE_EVERY_MS;

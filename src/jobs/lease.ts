@@ -79,13 +79,21 @@ export function createLease(parts: LeaseParts): Lease {
         renewedAtMs = sentAtMs;
         lostTold = false;
       }
-      await parts.onRenewed();
     } catch (error) {
       logger.warn(
         { err: error },
         `could not renew the lease of worker ${workerId}: ${messageOf(error)}; tried again in a second`,
       );
+      return;
     }
+    await parts
+      .onRenewed()
+      .catch((error) =>
+        logger.warn(
+          { err: error },
+          `could not tidy up after a renewal of the lease: ${messageOf(error)}; tried again with the next`,
+        ),
+      );
   }
 
   function renew(): Promise<void> {

@@ -44,7 +44,10 @@ export type LiveAttempt = {
 const abortGraceMs = 1000;
 /** An output beyond this is a fault of the job. */
 const outputBytesMax = 256 * 1024;
+/** As deep as JSON from outside may be; Postgres gives up at some ten thousand levels. */
+const outputDepthMax = 64;
 const messageLengthMax = 4000;
+const typeLengthMax = 200;
 
 export async function runJob(
   run: ClaimedRun,
@@ -70,17 +73,25 @@ export async function runJob(
       const message = `The stored input does not fit the job type any more: ${input.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`;
       return failure(run, live, { type: 'InvalidConfiguration', message }, { retryable: false });
     }
-    const output = await untilAborted(live.abort.signal, job.run(contextOf(run, live, parts), input.data));
-    const size = Buffer.byteLength(JSON.stringify(output) ?? 'null');
+    // What is cancelled before it began does not begin.
+    live.abort.signal.throwIfAborted();
+    const answer = (async () => await job.run(contextOf(run, live, parts), input.data))();
+    // Once and for all as JSON: an object could change after this, or say something else the next time.
+    const text = JSON.stringify(await untilAborted(live.abort.signal, answer)) ?? 'null';
+    const size = Buffer.byteLength(text);
     if (size > outputBytesMax) {
       const message = `The output has ${size} bytes; at most ${outputBytesMax} are kept.`;
       return failure(run, live, { type: 'OutputTooLarge', message }, { retryable: false });
     }
-    return { kind: 'ended', status: 'succeeded', reason: null, output: output ?? null, error: null };
+    if (isDeeper(text, outputDepthMax)) {
+      const message = `The output is nested deeper than ${outputDepthMax} levels, which is more than is kept.`;
+      return failure(run, live, { type: 'OutputTooDeep', message }, { retryable: false });
+    }
+    return { kind: 'ended', status: 'succeeded', reason: null, output: JSON.parse(text), error: null };
   } catch (thrown) {
     const why = live.abort.signal.reason;
     if (why instanceof AttemptAborted) return aborted(run, live, why);
-    return failure(run, live, errorOf(thrown), thrown instanceof JobError ? thrown : { retryable: true });
+    return failure(run, live, ...faultOf(thrown));
   } finally {
     clearTimeout(timeout);
   }
@@ -150,10 +161,10 @@ function failure(
   run: ClaimedRun,
   live: LiveAttempt,
   error: RunError,
-  fault: { retryable: boolean; retryAfterMs?: number | undefined },
+  fault: Fault,
   status: 'failed' | 'timed_out' = 'failed',
 ): AttemptEnd {
-  const kept = { type: error.type, message: clean(error.message) };
+  const kept = { type: clean(error.type).slice(0, typeLengthMax).toWellFormed(), message: clean(error.message) };
   const again = live.stopRequested
     ? null
     : decideRetry(run.retry, run.failures + 1, {
@@ -165,9 +176,40 @@ function failure(
   return { kind: 'ended', status, reason: live.stopRequested ? 'stopped' : null, output: null, error: kept };
 }
 
-function errorOf(thrown: unknown): RunError {
-  if (thrown instanceof JobError) return { type: thrown.type, message: thrown.message };
-  return { type: thrown instanceof Error ? thrown.name : 'Error', message: messageOf(thrown) };
+type Fault = { retryable: boolean; retryAfterMs?: number | undefined };
+
+/** Anything can be thrown, also what cannot be turned into words. */
+function faultOf(thrown: unknown): [RunError, Fault] {
+  try {
+    if (thrown instanceof JobError) {
+      const { type, message, retryable, retryAfterMs } = thrown;
+      const fault = { retryable, retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined };
+      return [{ type: String(type), message: String(message) }, fault];
+    }
+    const type = thrown instanceof Error ? String(thrown.name) : 'Error';
+    return [{ type, message: String(messageOf(thrown)) }, { retryable: true }];
+  } catch {
+    const message = `The job threw something that says nothing of itself (${typeof thrown}).`;
+    return [{ type: 'Error', message }, { retryable: true }];
+  }
+}
+
+/** Whether JSON text nests arrays and objects more than `levels` deep. */
+function isDeeper(json: string, levels: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < json.length; at += 1) {
+    const char = json[at];
+    if (quoted) {
+      if (char === '\\') at += 1;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === '[' || char === '{') {
+      depth += 1;
+      if (depth > levels) return true;
+    } else if (char === ']' || char === '}') depth -= 1;
+  }
+  return false;
 }
 
 /** Postgres stores no null characters, and nobody reads a message of a megabyte. */
@@ -175,5 +217,5 @@ export function clean(message: string): string {
   const text = message.replaceAll('\u0000', '\\0').toWellFormed();
   return text.length <= messageLengthMax
     ? text
-    : `${text.slice(0, messageLengthMax)}… (${text.length} characters)`;
+    : `${text.slice(0, messageLengthMax).toWellFormed()}… (${text.length} characters)`;
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
 import { insertLogLines, type NewLogLine } from '../db/run-log-store.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
-import type { LogLevel } from './job.ts';
+import { type LogLevel, logLevels } from './job.ts';
 import { clean } from './run-job.ts';
 
 /** Lines that are kept of one attempt. */
@@ -58,7 +58,8 @@ export function createRunLog(parts: { db: Db; clock: Clock; onFault(error: unkno
 
       return {
         log(level, message) {
-          if (seq < logLinesMax) add(level, clean(message));
+          // A job that logs nonsense is not to fail for it, nor to spoil the block that its line is written in.
+          if (seq < logLinesMax) add(logLevels.includes(level) ? level : 'info', clean(String(message)));
           else if (seq === logLinesMax)
             add('warn', `Only ${logLinesMax} lines are kept of an attempt; the rest is dropped.`);
         },

@@ -5,28 +5,29 @@
  * - A pool shuts itself down on a database error while completing jobs, and its promise *resolves*. So whenever a
  *   pool begins to shut down and nobody asked for it, a new one is started; runs in flight go on, and `slots` keeps the
  *   old pool's and the new one's together within the concurrency.
+ * - What the old pool could not complete, fail or return to the database for that error, it leaves locked. So its
+ *   doorbells are unlocked (`freeRetired`); those that are being answered ring twice then, which is harmless.
+ * - A pool that loses its LISTEN connection waits up to a minute before it connects again, and hears of doorbells only
+ *   every 2 s meanwhile. So it is replaced too.
  * - A shutdown aborts all tasks of the pool after 5 s. Nothing here listens to graphile's signal; a run has its own.
  * - A killed pool's jobs stay locked for 4 hours. So the ids of all pools are told to the lease's row, and the rescuer
  *   unlocks those of dead workers.
  */
 import { EventEmitter } from 'node:events';
-import {
-  Logger as GraphileLogger,
-  type Runner,
-  run,
-  type WorkerEvents,
-  type WorkerPool,
-} from 'graphile-worker';
+import { Logger as GraphileLogger, type Runner, run, type WorkerEvents } from 'graphile-worker';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { type Doorbell, taskIdentifier } from '../db/queue.ts';
 import { messageOf } from '../errors.ts';
+import { isUuid } from '../runs/run-id.ts';
 import { createSlots } from './slots.ts';
 
 export type RunPool = {
   readonly taskQueue: string;
-  /** The graphile pools that may hold locks: the present one, and those that are still shutting down. */
+  /** The graphile pools that may hold locks: the present one, and those before it that were not freed yet. */
   poolIds(): readonly string[];
+  /** Calls `unlock` with the pools that were replaced, if any, and forgets those that had ended. */
+  freeRetired(unlock: (poolIds: readonly string[]) => Promise<void>): Promise<void>;
   start(): Promise<void>;
   /** No new doorbells; resolves when those being answered are. */
   stop(): Promise<void>;
@@ -52,7 +53,7 @@ const neverMs = 2 ** 31 - 1;
 export function createRunPool(parts: RunPoolParts): RunPool {
   const { taskQueue, concurrency, logger } = parts;
   const identifier = taskIdentifier(taskQueue);
-  const ids = new Set<string>();
+  const ids = new Map<string, 'open' | 'closing' | 'ended'>();
   const runners = new Set<Runner>();
   let stopping = false;
   let restartPauseMs = 100;
@@ -61,9 +62,17 @@ export function createRunPool(parts: RunPoolParts): RunPool {
   const slots = createSlots(concurrency);
 
   async function answerInSlot(payload: unknown): Promise<void> {
+    const doorbell = parseDoorbell(payload);
+    if (doorbell === null) {
+      logger.warn(
+        { taskQueue, payload },
+        'a doorbell that names no run was removed; somebody else put it there',
+      );
+      return;
+    }
     const give = await slots.take();
     try {
-      await parts.answer(payload as Doorbell);
+      await parts.answer(doorbell);
     } finally {
       give();
     }
@@ -72,7 +81,10 @@ export function createRunPool(parts: RunPoolParts): RunPool {
   async function open(): Promise<void> {
     const events: WorkerEvents = new EventEmitter();
     let replaced = false;
+    let runner: Runner | undefined;
+    let id: string | undefined;
     const replace = (why: string) => {
+      if (id !== undefined) ids.set(id, 'closing');
       if (replaced || stopping) return;
       replaced = true;
       logger.warn(
@@ -82,13 +94,20 @@ export function createRunPool(parts: RunPoolParts): RunPool {
       restart = setTimeout(() => void reopen(), restartPauseMs);
       restartPauseMs = Math.min(restartPauseMs * 2, restartPauseMsMax);
     };
-    const watch = (pool: WorkerPool) => ids.add(pool.id);
-    events.on('pool:create', ({ workerPool }) => watch(workerPool));
+    events.on('pool:create', ({ workerPool }) => {
+      id = workerPool.id;
+      ids.set(id, 'open');
+    });
     events.on('pool:gracefulShutdown', ({ message }) => replace(message));
+    events.on('pool:listen:error', ({ error }) => {
+      replace(`it lost its LISTEN connection: ${messageOf(error)}`);
+      // Not within the event: graphile is just setting the timer that stopping it clears.
+      setImmediate(() => runner !== undefined && void stopRunner(runner));
+    });
     events.on('pool:listen:success', () => {
       restartPauseMs = 100;
     });
-    const runner = await run({
+    const started = await run({
       pgPool: parts.pgPool,
       events,
       logger: quiet(logger),
@@ -107,14 +126,18 @@ export function createRunPool(parts: RunPoolParts): RunPool {
         },
       },
     });
-    runners.add(runner);
-    runner.promise
+    runner = started;
+    runners.add(started);
+    started.promise
       .then(
         () => replace('its promise resolved'),
         (error) => replace(messageOf(error)),
       )
-      .finally(() => runners.delete(runner));
-    if (stopping) await stopRunner(runner);
+      .finally(() => {
+        runners.delete(started);
+        if (id !== undefined) ids.set(id, 'ended');
+      });
+    if (stopping) await stopRunner(started);
   }
 
   async function reopen(): Promise<void> {
@@ -133,7 +156,15 @@ export function createRunPool(parts: RunPoolParts): RunPool {
 
   return {
     taskQueue,
-    poolIds: () => [...ids],
+    poolIds: () => [...ids.keys()],
+    async freeRetired(unlock) {
+      const retired = [...ids].filter(([, state]) => state !== 'open');
+      if (retired.length === 0) return;
+      await unlock(retired.map(([id]) => id));
+      for (const [id, state] of retired) {
+        if (state === 'ended') ids.delete(id);
+      }
+    },
     start: open,
     async stop() {
       stopping = true;
@@ -141,6 +172,16 @@ export function createRunPool(parts: RunPoolParts): RunPool {
       await Promise.all([...runners].map(stopRunner));
     },
   };
+}
+
+/** Null when it is none of ours: anybody who reaches the database can add a job. */
+function parseDoorbell(payload: unknown): Doorbell | null {
+  if (typeof payload !== 'object' || payload === null) return null;
+  const { runId, attempt } = payload as Record<string, unknown>;
+  if (typeof runId !== 'string' || !isUuid(runId)) return null;
+  if (typeof attempt !== 'number' || !Number.isInteger(attempt) || attempt < 1 || attempt >= 2 ** 31)
+    return null;
+  return { runId, attempt };
 }
 
 /** A runner that is stopped already, or whose pool has gone, says so by rejecting. */

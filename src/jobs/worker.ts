@@ -11,6 +11,10 @@
  *
  * A slot is held from the claim to the end of the job. Recording happens outside of it: the lease covers the run
  * until its outcome is committed, so the next run need not wait for that.
+ *
+ * What this process executes (`live`) and what the database says that it executes may come apart: a claim was
+ * committed and its answer lost, a run was given up with the lease and the lease came back. So after each such doubt,
+ * and once a minute without one, the runs that the database counts as ours and nobody here has go on elsewhere.
  */
 
 import type pg from 'pg';
@@ -34,7 +38,7 @@ import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
 import { createLease } from './lease.ts';
 import type { JobRegistry } from './registry.ts';
-import { type AttemptEnd, abort, type LiveAttempt, runJob } from './run-job.ts';
+import { type AttemptEnd, abort, clean, type LiveAttempt, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
 
@@ -71,22 +75,40 @@ export type WorkerParts = {
   events: WorkerEvents;
 };
 
-type Live = LiveAttempt & { run: ClaimedRun; log: AttemptLog };
+type Live = LiveAttempt & {
+  run: ClaimedRun;
+  log: AttemptLog;
+  /** Resolves when the attempt is not live any more. */
+  left: Promise<void>;
+};
+
+/** What became of an outcome: `not_ours` was moved by someone else; `refused` will never be taken as it is. */
+type Written = { kind: 'written' } | { kind: 'not_ours' } | { kind: 'refused'; why: string };
 
 const startBatchMax = 500;
 const endBatchMax = 500;
 /** Outcomes that may wait to be written before new runs have to wait for them. */
 const unrecordedMax = 2000;
 const signalsEveryMs = 500;
-const persistPauseMsMax = 2000;
+const databasePauseMsMin = 50;
+const databasePauseMsMax = 2000;
 const flushLimitMs = 5000;
+const sweepEveryMs = 60_000;
+/** An end that the database refuses even without its output is tried again this often. */
+const refusedPauseMs = 10_000;
+/** Ids that this worker had before it was declared lost; a late claim may still be committed under them. */
+const formerIdsMax = 3;
 
 export function createWorker(parts: WorkerParts): Worker {
   const { db, clock, logger, jobs } = parts;
   const live = new Map<string, Live>();
-  const starting = new Set<string>();
-  /** A claim may have been committed although its answer was lost. */
-  let claimsInDoubt = false;
+  const starting = new Map<string, Doorbell>();
+  /** The database may count runs as ours that nobody here executes. */
+  let inDoubt = false;
+  let sweptAtMs = clock.monotonic();
+  let sweeping: Promise<void> | null = null;
+  /** The present id last. */
+  const ids: string[] = [];
   let draining: Promise<void> | null = null;
   let signalTimer: NodeJS.Timeout | undefined;
   let readingSignals = false;
@@ -106,13 +128,19 @@ export function createWorker(parts: WorkerParts): Worker {
       logger.error(
         `the lease of worker ${lease.workerId} is lost: ${why}; its ${live.size} runs are aborted here and go on elsewhere`,
       );
-      claimsInDoubt = true;
+      inDoubt = true;
       for (const each of live.values()) abort(each, 'lease_lost', 'The worker lost its lease.');
     },
     async onRenewed() {
-      if (!claimsInDoubt) return;
-      claimsInDoubt = false;
-      await requeueStrays();
+      if (ids.at(-1) !== lease.workerId) {
+        inDoubt ||= ids.length > 0;
+        ids.push(lease.workerId);
+        ids.splice(0, ids.length - 1 - formerIdsMax);
+      }
+      // What is left at the end of a drain is handed back there, all at once.
+      if (draining !== null) return;
+      await Promise.all(pools.map((pool) => pool.freeRetired((poolIds) => forceUnlock(db, poolIds))));
+      if (inDoubt || clock.monotonic() - sweptAtMs >= sweepEveryMs) await sweep();
     },
   });
 
@@ -127,37 +155,45 @@ export function createWorker(parts: WorkerParts): Worker {
     batchSizeMax: startBatchMax,
     inFlightMax: 1,
     async write(doorbells) {
-      const claimed = await startRuns(db, lease.workerId, doorbells, clock.now());
+      const claimed = await claim(doorbells);
       const byId = new Map(claimed.map((run) => [run.id, run]));
-      return doorbells.map((doorbell) => byId.get(doorbell.runId) ?? null);
+      return doorbells.map(({ runId, attempt }) => {
+        const run = byId.get(runId);
+        // Doorbells of two attempts of a run may be in one batch.
+        return run !== undefined && run.attempt === attempt ? run : null;
+      });
     },
   });
 
-  const ends: Batcher<RunEnd, boolean> = createBatcher({
+  const ends: Batcher<RunEnd, Written> = createBatcher({
     batchSizeMax: endBatchMax,
     inFlightMax: 1,
     write: (items) => persist(items, (batch) => endRuns(db, batch)),
   });
 
-  const retries: Batcher<RunRetry, boolean> = createBatcher({
+  const retries: Batcher<RunRetry, Written> = createBatcher({
     batchSizeMax: endBatchMax,
     inFlightMax: 1,
     write: (items) => persist(items, (batch) => retryRuns(db, batch)),
   });
 
   async function answer(doorbell: Doorbell): Promise<void> {
+    const older = live.get(doorbell.runId);
+    if (older !== undefined && older.run.attempt < doorbell.attempt) {
+      // The run was taken back while this process was deaf, and has come to us again.
+      abort(older, 'lease_lost', 'The run went on without this attempt.');
+      await older.left;
+    }
     if (draining !== null || !lease.held) throw new Error('this worker takes no runs now');
+    const key = `${doorbell.runId} ${doorbell.attempt}`;
     // Rung twice: the other one is at it.
-    if (live.has(doorbell.runId) || starting.has(doorbell.runId)) return;
-    starting.add(doorbell.runId);
+    if (live.has(doorbell.runId) || starting.has(key)) return;
+    starting.set(key, doorbell);
     let run: ClaimedRun | null;
     try {
       run = await starts.add(doorbell);
-    } catch (error) {
-      claimsInDoubt = true;
-      throw error;
     } finally {
-      starting.delete(doorbell.runId);
+      starting.delete(key);
     }
     // Someone else's, or over.
     if (run === null) return;
@@ -165,10 +201,38 @@ export function createWorker(parts: WorkerParts): Worker {
     if (ends.pending > unrecordedMax) await ends.drained();
   }
 
+  /**
+   * Tries until the database answers, since a doorbell that is given back to graphile rings seconds later, and one
+   * that cannot even be given back stays locked. Claiming again what was claimed before the answer was lost is no harm.
+   */
+  async function claim(doorbells: readonly Doorbell[]): Promise<ClaimedRun[]> {
+    for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
+      // A run that is claimed while strays are looked for would look like one.
+      while (sweeping !== null) await sweeping;
+      try {
+        return await startRuns(db, lease.workerId, doorbells, clock.now());
+      } catch (error) {
+        inDoubt = true;
+        if (draining !== null || !lease.held || isRefusal(error)) throw error;
+        logger.warn(
+          `could not claim ${doorbells.length} runs: ${messageOf(error)}; tried again in ${pauseMs} ms`,
+        );
+        await pause(pauseMs);
+      }
+    }
+  }
+
   async function execute(run: ClaimedRun): Promise<void> {
     const startedAtMs = clock.now();
     const log = runLog.open(run);
-    const mine: Live = { run, log, abort: new AbortController(), stopRequested: run.signal === 'stop' };
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    const mine: Live = {
+      run,
+      log,
+      left,
+      abort: new AbortController(),
+      stopRequested: run.signal === 'stop',
+    };
     live.set(run.id, mine);
     parts.events.started(run, startedAtMs);
     if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
@@ -177,45 +241,68 @@ export function createWorker(parts: WorkerParts): Worker {
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, end.kind === 'given_up' ? 'handed_back' : end.status, finishedAtMs - startedAtMs);
-    void record(mine, end, finishedAtMs).finally(() => live.delete(run.id));
+    void record(mine, end, finishedAtMs).then((settled) => {
+      live.delete(run.id);
+      if (!settled) inDoubt = true;
+      leave();
+    });
   }
 
-  /** Never rejects: what cannot be recorded is left to the rescuer, which sees a run without an outcome. */
-  async function record({ run, log }: Live, end: AttemptEnd, finishedAtMs: number): Promise<void> {
+  /** Never rejects. False: the run has no outcome, and must go on. */
+  async function record({ run, log }: Live, end: AttemptEnd, finishedAtMs: number): Promise<boolean> {
     try {
       await log
         .flush()
         .catch((error) =>
           logger.warn({ err: error, runId: run.id }, `could not write the run's log: ${messageOf(error)}`),
         );
-      if (end.kind === 'given_up') return;
+      if (end.kind === 'given_up') return false;
       const key = { runId: run.id, attempt: run.attempt };
+      const ofRun = { ...key, scheduleId: run.scheduleId, finishedAtMs };
+      let written: Written;
       if (end.kind === 'retry') {
         const { status, error } = end;
         const nextAttemptAtMs = finishedAtMs + end.retryInMs;
-        if (await retries.add({ ...key, status, error, finishedAtMs, nextAttemptAtMs })) return;
-        // It was told to cancel or stop meanwhile (or is not ours): no retry.
-        const told = (await readSignals(db, lease.workerId)).find((each) => each.id === run.id);
-        const ended = told?.signal === 'cancel' ? ('cancelled' as const) : status;
-        const reason = told?.signal === 'cancel' ? 'cancelled_by_hand' : 'stopped';
-        await ends.add({
-          ...key,
-          scheduleId: run.scheduleId,
-          status: ended,
-          reason,
-          output: null,
-          error,
-          finishedAtMs,
-        });
-        return;
+        written = await retries.add({ ...key, status, error, finishedAtMs, nextAttemptAtMs });
+        if (written.kind === 'not_ours') {
+          // It was told to cancel or stop meanwhile (or is really not ours): no retry.
+          const told = (await readSignals(db, lease.workerId)).find((each) => each.id === run.id);
+          const cancelled = told?.signal === 'cancel';
+          written = await ends.add({
+            ...ofRun,
+            status: cancelled ? 'cancelled' : status,
+            reason: cancelled ? 'cancelled_by_hand' : 'stopped',
+            output: null,
+            error,
+          });
+        }
+      } else {
+        const { status, reason, output, error } = end;
+        written = await ends.add({ ...ofRun, status, reason, output, error });
       }
-      await ends.add({ ...key, scheduleId: run.scheduleId, ...end, finishedAtMs });
+      while (written.kind === 'refused') {
+        const { why } = written;
+        const message = `The run came to an end that the database does not take: ${why}`;
+        logger.error({ runId: run.id }, `run ${run.id} is recorded as failed. ${message}`);
+        written = await ends.add({
+          ...ofRun,
+          status: 'failed',
+          reason: null,
+          output: null,
+          error: { type: 'OutcomeRefused', message: clean(message) },
+        });
+        if (written.kind !== 'refused') break;
+        // Then it is not the outcome. Running it again would not help, so it waits here until somebody does.
+        await pause(refusedPauseMs);
+        if (draining !== null || !lease.held) return false;
+      }
+      return true;
     } catch (error) {
-      claimsInDoubt = true;
       logger.error(
         { err: error, runId: run.id },
         `the outcome of run ${run.id} could not be recorded: ${messageOf(error)}; the run will be tried again`,
       );
+      return false;
     }
   }
 
@@ -226,42 +313,58 @@ export function createWorker(parts: WorkerParts): Worker {
   async function persist<T extends { runId: string }>(
     items: readonly T[],
     write: (batch: readonly T[]) => Promise<Set<string>>,
-  ): Promise<boolean[]> {
-    for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, persistPauseMsMax)) {
+  ): Promise<Written[]> {
+    for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
       try {
         const moved = await write(items);
-        return items.map((item) => moved.has(item.runId));
+        return items.map(({ runId }) => ({ kind: moved.has(runId) ? 'written' : 'not_ours' }));
       } catch (error) {
         if (isRefusal(error)) {
-          if (items.length === 1) throw error;
-          const answers: boolean[] = [];
-          for (const item of items) answers.push(...(await persist([item], write).catch(() => [false])));
+          if (items.length === 1) return [{ kind: 'refused', why: refusalOf(error) }];
+          const answers: Written[] = [];
+          for (const item of items) answers.push(...(await persist([item], write)));
           return answers;
         }
         if (!isTransient(error) && !lease.held) throw error;
         logger.warn(
           `could not record ${items.length} outcomes: ${messageOf(error)}; tried again in ${pauseMs} ms`,
         );
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        await pause(pauseMs);
       }
     }
   }
 
+  async function sweep(): Promise<void> {
+    inDoubt = false;
+    sweptAtMs = clock.monotonic();
+    sweeping = requeueStrays().catch((error) => {
+      inDoubt = true;
+      logger.warn(
+        { err: error },
+        `could not look for runs that nobody executes: ${messageOf(error)}; looked again soon`,
+      );
+    });
+    await sweeping;
+    sweeping = null;
+  }
+
   /** Runs that the database counts as ours and nobody here executes go on under a new attempt. */
   async function requeueStrays(): Promise<void> {
-    const except = [...live.keys(), ...starting];
-    const { requeued } = await db.transaction(
-      async (tx) =>
-        await requeueFromWorker(tx, {
-          workerId: lease.workerId,
-          except,
-          cause: 'worker_lost',
-          nowMs: clock.now(),
-          served: parts.served(),
-        }),
-    );
-    if (requeued > 0)
-      logger.warn(`${requeued} runs of this worker that it did not execute were queued again`);
+    const except = [...live.keys(), ...[...starting.values()].map((doorbell) => doorbell.runId)];
+    for (const workerId of ids) {
+      const { requeued } = await db.transaction(
+        async (tx) =>
+          await requeueFromWorker(tx, {
+            workerId,
+            except,
+            cause: 'worker_lost',
+            nowMs: clock.now(),
+            served: parts.served(),
+          }),
+      );
+      if (requeued > 0)
+        logger.warn(`${requeued} runs of this worker that it did not execute were queued again`);
+    }
   }
 
   async function heedSignals(): Promise<void> {
@@ -329,9 +432,16 @@ export function createWorker(parts: WorkerParts): Worker {
   };
 }
 
-/** The database understood the statement and will never take it: bad data (22) or a broken constraint (23). */
+/** The database understood and will never take it: bad data (22), a broken constraint (23), beyond its limits (54). */
 function isRefusal(error: unknown): boolean {
-  return /^(22|23)/.test(sqlState(error) ?? '');
+  return /^(22|23|54)/.test(sqlState(error) ?? '');
+}
+
+/** In Postgres' words; drizzle's own message repeats the whole statement. */
+function refusalOf(error: unknown): string {
+  let at = error;
+  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
+  return messageOf(at);
 }
 
 function pause(ms: number): Promise<void> {
@@ -339,5 +449,10 @@ function pause(ms: number): Promise<void> {
 }
 
 async function until(limitMs: number, isTrue: () => boolean): Promise<void> {
-  for (let waitedMs = 0; waitedMs < limitMs && !isTrue(); waitedMs += 20) await pause(20);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+  }, limitMs);
+  while (!late && !isTrue()) await pause(20);
+  clearTimeout(timer);
 }

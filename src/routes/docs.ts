@@ -2,7 +2,8 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { JobCatalog } from '../schedules/job-catalog.ts';
-import { completeDocument, documentOptions } from './openapi-document.ts';
+import { completeDocument } from './openapi-document.ts';
+import { documentOptions } from './openapi-options.ts';
 import type { ZodApp } from './zod-validation.ts';
 
 /** Must come before the routes that it documents. */

@@ -38,6 +38,9 @@ export function answerUnrouted(paths: ReadonlyMap<string, KnownPath>) {
 
 function methodsFor(paths: ReadonlyMap<string, KnownPath>, path: string): string[] {
   const segments = segmentsOf(path);
+  // A path in so many words goes before one with a placeholder: /schedules/preview is no schedule.
+  const literal = paths.get(`/${segments.join('/')}`);
+  if (literal !== undefined) return [...literal.methods].sort();
   const methods = new Set<string>();
   for (const known of paths.values()) {
     if (matches(known.segments, segments)) for (const method of known.methods) methods.add(method);

@@ -67,8 +67,8 @@ export const windowFields = {
 /** Takes only the empty list yet. */
 export const excludeField = z
   .array(z.unknown())
-  .max(0, { error: 'must be empty: exclusions are not supported yet' })
-  .describe('Not supported yet: only the empty list is taken.');
+  .refine((items) => items.length === 0, 'must be empty: exclusions are not supported yet')
+  .meta({ description: 'Not supported yet: only the empty list is taken.', maxItems: 0 });
 
 const triggerObject = z.object({ ...triggerFields, ...windowFields });
 export type TriggerFields = z.output<typeof triggerObject>;

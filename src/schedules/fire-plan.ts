@@ -74,14 +74,20 @@ type DueTime = { atMs: number; dueAtMs: number; caught: boolean };
 /** Never throws: a fault of one schedule is told in its state, and the pass goes on. */
 export function planFires(schedule: DueSchedule, options: FirePlanOptions): FirePlan {
   try {
-    const { due, nextMs, more } = dueTimes(schedule, options);
+    const { due, nextMs, moreCaught } = dueTimes(schedule, options);
+    const reasons = missedReasons(schedule, due, moreCaught, options.nowMs);
+    const missed = new Map<DueTime, string>();
     const fires: PlannedFire[] = [];
     let active = schedule.activeRuns;
     let runsLeft = schedule.maxRuns === null ? Number.POSITIVE_INFINITY : schedule.maxRuns - schedule.fired;
-    const missed = missedTimes(schedule, due, more, options.nowMs);
-    fires.push(...missedFires(schedule, due, missed));
     for (const time of due) {
-      if (missed.has(time) || runsLeft <= 0) continue;
+      // After its last run a schedule has no nominal times, so none is missed or skipped either.
+      if (runsLeft <= 0) break;
+      const reason = reasons.get(time);
+      if (reason !== undefined) {
+        missed.set(time, reason);
+        continue;
+      }
       const starts = decideOverlap(schedule.overlap, active) === 'start';
       if (starts) {
         active += 1;
@@ -89,6 +95,7 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
       }
       fires.push(fire(schedule, time, starts ? 'queued' : 'skipped', starts ? null : 'overlap'));
     }
+    fires.unshift(...missedFires(schedule, due, missed));
     const next = runsLeft <= 0 ? null : nextMs;
     return {
       fires,
@@ -129,34 +136,34 @@ export function dueAt(
 function dueTimes(
   schedule: DueSchedule,
   options: FirePlanOptions,
-): { due: DueTime[]; nextMs: number | null; more: boolean } {
+): { due: DueTime[]; nextMs: number | null; moreCaught: boolean } {
   const due: DueTime[] = [];
   let at: number | null = schedule.nextRunAtMs;
   while (at !== null) {
     const dueAtMs = dueAt(schedule, at);
-    if (dueAtMs > options.nowMs) return { due, nextMs: at, more: false };
-    if (due.length >= options.timesMax) return { due, nextMs: at, more: true };
-    due.push({ atMs: at, dueAtMs, caught: inOutage(options.outages, dueAtMs) });
+    if (dueAtMs > options.nowMs) return { due, nextMs: at, moreCaught: false };
+    const caught = inOutage(options.outages, dueAtMs);
+    if (due.length >= options.timesMax) return { due, nextMs: at, moreCaught: caught };
+    due.push({ atMs: at, dueAtMs, caught });
     at = nextAfter(schedule.timing, schedule.name, at);
   }
-  return { due, nextMs: null, more: false };
+  return { due, nextMs: null, moreCaught: false };
 }
 
 function inOutage(outages: readonly Outage[], atMs: number): boolean {
   return outages.some((outage) => outage.fromMs <= atMs && atMs <= outage.untilMs);
 }
 
-/** Which of the caught times are missed, and why. */
-function missedTimes(
+/** Which of the caught times are missed, and why. `moreCaught`: another follows those that were listed. */
+function missedReasons(
   schedule: DueSchedule,
   due: readonly DueTime[],
-  more: boolean,
+  moreCaught: boolean,
   nowMs: number,
 ): Map<DueTime, string> {
   const missed = new Map<DueTime, string>();
   const caught = due.filter((time) => time.caught);
-  // Where more due times follow than were listed, the newest of these need not be the newest of all.
-  const latest = more && due.at(-1)?.caught ? undefined : caught.at(-1);
+  const latest = moreCaught ? undefined : caught.at(-1);
   for (const time of caught) {
     if (schedule.catchUp === 'none') missed.set(time, 'catch_up_none');
     else if (time.atMs < nowMs - schedule.catchUpWindowMs) missed.set(time, 'outside_catch_up_window');
@@ -165,22 +172,32 @@ function missedTimes(
   return missed;
 }
 
+/** The newest one by one; of the older ones each stretch with one reason and nothing else in it as one record. */
 function missedFires(
   schedule: DueSchedule,
   due: readonly DueTime[],
   missed: ReadonlyMap<DueTime, string>,
 ): PlannedFire[] {
-  const times = due.filter((time) => missed.has(time));
-  const single = times.slice(-missedRecordsMax);
-  const ranged = times.slice(0, times.length - single.length);
-  const fires = single.map((time) => fire(schedule, time, 'missed', missed.get(time)!));
-  const [first] = ranged;
-  if (first !== undefined) {
-    fires.unshift({
-      ...fire(schedule, first, 'missed', missed.get(first)!),
-      missedCount: ranged.length,
-      missedUntilMs: ranged.at(-1)!.atMs,
-    });
+  const fires: PlannedFire[] = [];
+  let older = missed.size - missedRecordsMax;
+  // `as`, since the checker does not follow the assignments round the loop.
+  let range = null as PlannedFire | null;
+  for (const time of due) {
+    const reason = missed.get(time);
+    if (reason === undefined) {
+      range = null;
+      continue;
+    }
+    older -= 1;
+    if (older < 0) {
+      fires.push(fire(schedule, time, 'missed', reason));
+    } else if (range?.reason === reason && range.missedCount !== null) {
+      range.missedCount += 1;
+      range.missedUntilMs = time.atMs;
+    } else {
+      range = { ...fire(schedule, time, 'missed', reason), missedCount: 1, missedUntilMs: time.atMs };
+      fires.push(range);
+    }
   }
   return fires;
 }

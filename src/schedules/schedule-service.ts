@@ -4,6 +4,7 @@
  * stop has its disposition before the command takes effect, and no nominal time falls between two definitions.
  * A kill -9 anywhere leaves either all of it or nothing.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
@@ -152,7 +153,9 @@ export function createScheduleService({
   ): Promise<void> {
     checkJob(spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
-    const retimed = timingKey(schedule.spec) !== timingKey(spec);
+    // Schedules as code are put again and again; only what differs is a change.
+    if (isDeepStrictEqual(schedule.spec, spec)) return;
+    const retimed = !haveSameTimes(schedule.spec, spec);
     const kept = retimed || schedule.status !== 'active' ? null : schedule.nextRunAtMs;
     const next = kept === null ? firstTime(schedule.id, spec, nowMs) : withDue(schedule.id, spec, kept);
     // What was true when it was stored need not be so now; only a new timing must still have a time to come.
@@ -443,9 +446,14 @@ function isOverdue(schedule: Schedule, nowMs: number): boolean {
   return dueAt(asDue(schedule), schedule.nextRunAtMs) <= nowMs;
 }
 
-/** Equal for specs that have the same nominal times. */
-function timingKey(spec: ScheduleSpec): string {
-  return JSON.stringify(spec.timing);
+/** By value: what comes back from jsonb has its keys in another order. */
+function haveSameTimes(a: ScheduleSpec, b: ScheduleSpec): boolean {
+  return isDeepStrictEqual(a.timing, b.timing) && (a.name === b.name || !hangsOnName(a.timing));
+}
+
+/** `H` in a cron expression is a hash of the name. No name of a day or month begins with it. */
+function hangsOnName({ trigger }: Timing): boolean {
+  return trigger.kind === 'cron' && trigger.expressions.some((text) => /(^|[\s,])h/i.test(text));
 }
 
 function isNotFound(error: unknown): error is DomainError {

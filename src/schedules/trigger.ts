@@ -6,17 +6,25 @@ import { type CronExpression, parseCron } from './cron-expression.ts';
 import { nextCron } from './cron-times.ts';
 import type { Timing, Trigger } from './schedule.ts';
 
+/** Time ends with the year 9999: RFC 3339 has four digits for a year, and Postgres reads no more. */
+const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 /**
  * The first nominal time strictly after `afterMs` (epoch milliseconds) and inside the window, or null.
  * `seedName` is the schedule's name: `H` in an expression is a hash of it.
- * Throws InvalidCron or RangeError for a trigger that was stored by a program that knew more than this one.
+ * Throws InvalidCron, RangeError or TypeError for a trigger that was stored by a program that knew more than this one.
  */
 export function nextAfter(timing: Timing, seedName: string, afterMs: number): number | null {
   const { trigger, startAtMs, endAtMs } = timing;
   // Both ends of the window are included, and fires are strictly after.
   const from = startAtMs === null ? afterMs : Math.max(afterMs, startAtMs - 1);
   const next = nextOf(trigger, seedName, from);
-  return next === null || (endAtMs !== null && next > endAtMs) ? null : next;
+  if (next === null) return null;
+  // An unknown kind or an interval of nothing must become a fault, and not a time that never moves on.
+  if (!(typeof next === 'number' && next > from)) {
+    throw new RangeError(`the stored trigger names no time: ${JSON.stringify(trigger).slice(0, 200)}`);
+  }
+  return next > Math.min(endAtMs ?? lastMs, lastMs) ? null : next;
 }
 
 /** The next `count` nominal times, ascending; fewer when the trigger ends. */

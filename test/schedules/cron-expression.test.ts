@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type CronField, InvalidCron, neverFires, parseCron } from '../../src/schedules/cron-expression.ts';
+import { InvalidCron, neverFires, parseCron } from '../../src/schedules/cron-expression.ts';
+import type { CronField } from '../../src/schedules/cron-field.ts';
 
 const parse = (text: string, seedName = 'a') => parseCron(text, seedName);
 const range = (from: number, to: number, step = 1) =>
@@ -208,6 +209,8 @@ describe('what is refused', () => {
     ['5-60 * * * *', 'minute', '60 in "5-60" is out of range 0-59'],
     ['*/61 * * * *', 'minute', 'step 61 in "*/61" is out of range 1-60'],
     ['*/0 * * * *', 'minute', 'step 0'],
+    [`${'9'.repeat(240)} * * * *`, 'minute', 'out of range 0-59'],
+    [`*/${'9'.repeat(240)} * * * *`, 'minute', 'out of range 1-60'],
     ['0 */25 * * *', 'hour', 'step 25'],
     ['0 0 */32 * *', 'day-of-month', 'step 32'],
     ['0 0 * */13 *', 'month', 'step 13'],
@@ -235,6 +238,8 @@ describe('what is refused', () => {
     ['+1 * * * *', 'minute', 'not understood'],
     ['٣ * * * *', 'minute', 'not understood'],
     ['MON * * * *', 'minute', 'not understood'],
+    ['0 0 * * \u017fun', 'day-of-week', 'not understood'],
+    ['0 0 * * fr\u0131', 'day-of-week', 'not understood'],
     ['0 0 MON * *', 'day-of-month', 'not understood'],
     ['0 0 * MONDAY *', 'month', 'not understood'],
     ['0 0 * * MONDAY', 'day-of-week', 'not understood'],

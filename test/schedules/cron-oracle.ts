@@ -131,11 +131,14 @@ function marksNew(locals: readonly number[]): boolean[] {
 function localsBetween(zone: string, from: number, to: number, stepMs: number): number[] {
   const locals: number[] = [];
   const hour = 60 * MINUTE_MS;
+  let offset = intlLocal(zone, from) - from;
   for (let start = from; start < to; start += hour) {
     const end = Math.min(start + hour, to);
-    const offset = intlLocal(zone, start) - start;
-    const still = intlLocal(zone, end) - end === offset;
-    for (let t = start; t < end; t += stepMs) locals.push(still ? t + offset : intlLocal(zone, t));
+    const offsetAtEnd = intlLocal(zone, end) - end;
+    for (let t = start; t < end; t += stepMs) {
+      locals.push(offset === offsetAtEnd ? t + offset : intlLocal(zone, t));
+    }
+    offset = offsetAtEnd;
   }
   return locals;
 }

@@ -9,7 +9,7 @@
  * - databases on an external server: an advisory lock on the run's number, which is part of their names.
  */
 import { randomInt } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -42,8 +42,8 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await removeStaleDirectories();
   const directory = await createRunDirectory();
-  const isCleanedUp = cleanUpAtExit(directory);
-  const undo = [async () => isCleanedUp(), () => removeRunDirectory(directory)];
+  const forgetExit = endServersAtExit(directory);
+  const undo = [async () => forgetExit(), () => removeRunDirectory(directory)];
   const teardown = async () => {
     const outcomes: PromiseSettledResult<void>[] = [];
     // Each in its turn, and each also when one before it failed.
@@ -144,36 +144,37 @@ async function removeRunDirectory(directory: RunDirectory): Promise<void> {
     if (server !== undefined && (await isServerOf(server.pid, cluster)))
       await stopServer(cluster, server.pid);
   }
-  for (const path of [...elsewhere, directory.path]) await rm(path, { recursive: true, force: true });
+  // The lock file last: what bears none is not touched by later runs.
+  const contents = (await readdir(directory.path)).filter((name) => name !== LOCK_FILE);
+  for (const path of [...elsewhere, ...contents.map((name) => join(directory.path, name)), directory.path]) {
+    await rm(path, { recursive: true, force: true });
+  }
   directory.release();
 }
 
 /**
  * For an end without teardown: vitest calls process.exit() at Ctrl-C, and SIGTERM would end us without even that.
- * Nothing can be awaited any more; what does not go within a second is left to the next run.
+ * Nothing can be awaited any more, and the tests' own processes may live a little longer than we: so this ends the
+ * servers that run now, and the next run removes the directory and what came after.
  */
-function cleanUpAtExit(directory: RunDirectory): () => void {
+function endServersAtExit(directory: RunDirectory): () => void {
   const exit = () => process.exit(143);
-  const cleanUp = () => {
-    for (let tries = 0; tries < 20 && existsSync(directory.path); tries++) {
+  const endServers = () => {
+    for (const entry of readdirSync(directory.path, { recursive: true, encoding: 'utf8' })) {
+      if (basename(entry) !== 'postmaster.pid') continue;
       try {
-        for (const entry of readdirSync(directory.path, { recursive: true, encoding: 'utf8' })) {
-          if (basename(entry) !== 'postmaster.pid') continue;
-          const pid = Number.parseInt(readFileSync(join(directory.path, entry), 'utf8'), 10);
-          if (pid > 0) process.kill(pid, 'SIGQUIT');
-        }
-        rmSync(directory.path, { recursive: true, force: true }); // may leave something without saying so
+        const pid = Number.parseInt(readFileSync(join(directory.path, entry), 'utf8'), 10);
+        if (pid > 0) process.kill(pid, 'SIGQUIT');
       } catch {
-        // files come and go while their servers end
+        // it has ended in this moment
       }
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50); // the only pause without an event loop
     }
   };
   process.once('SIGTERM', exit);
-  process.once('exit', cleanUp);
+  process.once('exit', endServers);
   return () => {
     process.off('SIGTERM', exit);
-    process.off('exit', cleanUp);
+    process.off('exit', endServers);
   };
 }
 

@@ -1,0 +1,184 @@
+/**
+ * The HTTP layer alone: the app over services that only record what they were asked. What the real services do with
+ * it is tested elsewhere, against a real database.
+ */
+import type { FastifyInstance } from 'fastify';
+import pino from 'pino';
+import { type AppParts, buildApp } from '../../src/app.ts';
+import type { Page } from '../../src/runs/page.ts';
+import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
+import type { RunService } from '../../src/runs/run-service.ts';
+import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts';
+import type { Schedule, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
+import type { ScheduleService } from '../../src/schedules/schedule-service.ts';
+
+export const scheduleId = '018f2f6e-7a00-7000-8000-000000000001';
+export const runId = '018f2f6e-7a00-7000-8000-0000000000aa';
+export const nowMs = Date.parse('2027-01-15T12:00:00Z');
+
+const retry = {
+  maxAttempts: 3,
+  initialIntervalMs: 5_000,
+  maxIntervalMs: 60_000,
+  backoffCoefficient: 2,
+  nonRetryableErrorTypes: ['InvalidConfiguration'],
+};
+
+const echo: JobTypeInfo = {
+  type: 'echo',
+  description: 'Says it again.',
+  taskQueue: 'default',
+  timeoutMs: 30_000,
+  retry,
+  inputSchema: { $schema: 'x', type: 'object', properties: { text: { type: 'string' } }, required: ['text'] },
+  outputSchema: { type: 'string' },
+  example: { text: 'hello' },
+};
+
+export const jobCatalog: JobCatalog = {
+  list: () => [echo],
+  find: (type) => (type === echo.type ? echo : undefined),
+  check: (_type, input) =>
+    typeof (input as { text?: unknown }).text === 'string'
+      ? []
+      : [{ pointer: '/text', detail: 'is required' }],
+};
+
+/** The least that a schedule needs, as a body. */
+export const ping = { name: 'ping', every: '5s', job: { type: 'echo', input: { text: 'hi' } } };
+
+export function specOf(changes: Partial<ScheduleSpec> = {}): ScheduleSpec {
+  return {
+    name: 'ping',
+    description: '',
+    labels: { team: 'data' },
+    timing: { trigger: { kind: 'every', everyMs: 5_000, offsetMs: 0 }, startAtMs: null, endAtMs: null },
+    timezone: 'UTC',
+    dst: { gap: 'run', repeat: 'auto' },
+    maxRuns: null,
+    jitterMs: null,
+    overlap: 'skip',
+    catchUp: 'latest',
+    catchUpWindowMs: 86_400_000,
+    pauseAfterFailures: null,
+    job: { type: 'echo', input: { text: 'hi' }, taskQueue: 'default', timeoutMs: 30_000, retry },
+    ...changes,
+  };
+}
+
+export function viewOf(spec: ScheduleSpec = specOf(), changes: Partial<ScheduleView> = {}): ScheduleView {
+  return {
+    id: scheduleId,
+    spec,
+    status: 'active',
+    note: null,
+    version: 7,
+    createdAtMs: nowMs - 60_000,
+    updatedAtMs: nowMs,
+    pausedAtMs: null,
+    nextRunAtMs: nowMs + 5_000,
+    counts: { fired: 4, succeeded: 2, failed: 1, skipped: 0, missed: 9 },
+    activeRuns: 1,
+    fault: null,
+    upcomingMs: [nowMs + 5_000, nowMs + 10_000],
+    lastRun: null,
+    runningRuns: [],
+    ...changes,
+  };
+}
+
+export function runOf(changes: Partial<Run> = {}): Run {
+  return {
+    id: runId,
+    scheduleId,
+    scheduleName: 'ping',
+    scheduleVersion: 7,
+    jobType: 'echo',
+    taskQueue: 'default',
+    cause: 'schedule',
+    scheduledForMs: nowMs,
+    dueAtMs: nowMs + 250,
+    createdAtMs: nowMs + 1,
+    startedAtMs: nowMs + 300,
+    finishedAtMs: nowMs + 1_550,
+    status: 'succeeded',
+    reason: null,
+    attempt: 1,
+    nextAttemptAtMs: null,
+    input: { text: 'hi' },
+    output: 'hi',
+    error: null,
+    timeoutMs: 30_000,
+    retry,
+    signal: null,
+    missed: null,
+    ...changes,
+  };
+}
+
+export type Call = [method: string, ...args: unknown[]];
+
+/** The answers of the services; a test replaces those that it is about. */
+export type Answers = {
+  schedules: Partial<ScheduleService>;
+  runs: Partial<RunService>;
+} & Partial<Omit<AppParts, 'schedules' | 'runs'>>;
+
+export type StandIn = { app: FastifyInstance; calls: Call[] };
+
+export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> {
+  const calls: Call[] = [];
+  const { schedules, runs, ...parts } = answers;
+  const app = await buildApp({
+    schedules: recording(calls, { ...scheduleAnswers, ...schedules } as ScheduleService),
+    runs: recording(calls, { ...runAnswers, ...runs } as RunService),
+    jobCatalog,
+    health: { ready: async () => ({ ready: true, checks: { database: { ok: true, detail: 'reached' } } }) },
+    metrics: { contentType: 'text/plain; version=0.0.4', render: async () => 'carillon_up 1\n' },
+    clock: { now: () => nowMs, monotonic: () => 0 },
+    apiKey: null,
+    logger: pino({ level: 'silent' }),
+    version: '9.9.9',
+    serveApi: true,
+    ...parts,
+  });
+  return { app, calls };
+}
+
+function recording<T extends object>(calls: Call[], service: T): T {
+  return new Proxy(service, {
+    get(target, name) {
+      const method = Reflect.get(target, name);
+      if (typeof method !== 'function') return method;
+      return (...args: unknown[]) => {
+        calls.push([String(name), ...args]);
+        return method.apply(target, args);
+      };
+    },
+  });
+}
+
+const scheduleAnswers: ScheduleService = {
+  create: async (spec) => viewOf(spec),
+  put: async (spec) => ({ created: true, schedule: viewOf(spec) }),
+  get: async () => viewOf(),
+  list: async () => ({ items: [viewOf()], next: null }),
+  update: async (_ref, change) => viewOf(change(viewOf() as Schedule)),
+  remove: async () => {},
+  pause: async (_ref, note) => viewOf(specOf(), { status: 'paused', note }),
+  resume: async () => viewOf(),
+  stop: async (_ref, note) =>
+    viewOf(specOf(), { status: 'stopped', note, nextRunAtMs: null, upcomingMs: [] }),
+  reschedule: async (_ref, change) => viewOf({ ...specOf(), ...change(viewOf() as Schedule) }),
+  trigger: async () => runOf({ cause: 'manual', status: 'queued' }),
+  upcoming: async () => ({ schedule: viewOf(), timesMs: [nowMs + 5_000] }),
+  preview: () => [nowMs + 5_000],
+};
+
+const runAnswers: RunService = {
+  get: async (): Promise<RunDetail> => ({ ...runOf(), attempts: [] }),
+  list: async (): Promise<Page<Run>> => ({ items: [runOf()], next: null }),
+  logs: async (): Promise<Page<RunLogLine>> => ({ items: [], next: null }),
+  cancel: async () => runOf({ status: 'cancelled' }),
+  retry: async () => runOf({ cause: 'retry', status: 'queued' }),
+};
