@@ -21,4 +21,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Node is process 1 and handles SIGTERM itself: a stop drains.
 STOPSIGNAL SIGTERM
-CMD ["node", "src/main.ts"]
+# A smaller nursery costs no throughput here and a quarter less memory; the same as in `npm start`.
+CMD ["node", "--max-semi-space-size=16", "src/main.ts"]

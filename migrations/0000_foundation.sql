@@ -114,6 +114,7 @@ CREATE TABLE "schedules" (
 	"catch_up" text NOT NULL,
 	"catch_up_window_ms" bigint NOT NULL,
 	"pause_after_failures" integer,
+	"written" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"job_type" text NOT NULL,
 	"job_input" jsonb NOT NULL,
 	"task_queue" text NOT NULL,

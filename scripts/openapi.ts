@@ -7,8 +7,8 @@ import pino from 'pino';
 import { stringify } from 'yaml';
 import { buildApp } from '../src/app.ts';
 import { createClock } from '../src/clock.ts';
+import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
-import { createTaskJob } from '../src/jobs/task/task-job.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { RunService } from '../src/runs/run-service.ts';
 import type { ScheduleService } from '../src/schedules/schedule-service.ts';
@@ -26,7 +26,7 @@ export async function renderDocument(): Promise<string> {
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
-    jobCatalog: createJobRegistry([createTaskJob({ version })]).catalog,
+    jobCatalog: createJobRegistry(houseJobs({ version })).catalog,
     clock: createClock(),
     apiKey: null,
     logger: pino({ level: 'silent' }),

@@ -17,7 +17,7 @@ import { registerDocs } from './routes/docs.ts';
 import { type HealthService, healthRoutes } from './routes/health.ts';
 import { jobTypeRoutes } from './routes/job-types.ts';
 import { registerJsonBodies } from './routes/json-body.ts';
-import { answerUnrouted, collectPaths } from './routes/known-paths.ts';
+import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -116,7 +116,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   if (parts.serveApi) await registerDocs(app, parts.jobCatalog, parts.version);
   healthRoutes(app, parts.health, parts.clock, parts.version);
   await app.register(async (guarded: ZodApp) => {
-    for (const hook of guard) guarded.addHook('onRequest', hook);
+    for (const hook of [...guard, refuseShadowed(paths)]) guarded.addHook('onRequest', hook);
     metricsRoutes(guarded, parts.metrics);
     if (!parts.serveApi) return;
     scheduleRoutes(guarded, parts.schedules, parts.jobCatalog);

@@ -10,16 +10,16 @@ import { createClock } from './clock.ts';
 import type { Config, Role } from './config.ts';
 import { openDatabase, openPool, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
-import { dispatchPass, sleepAfter } from './dispatcher/dispatcher.ts';
+import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
 import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
 import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
 import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { createHealth } from './health.ts';
+import { houseJobs } from './jobs/house-jobs.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
-import { createTaskJob } from './jobs/task/task-job.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createRunService } from './runs/run-service.ts';
@@ -75,7 +75,7 @@ export async function startService({
   await clock.sync(readClock);
 
   const httpClients = createTaskDispatcher();
-  const jobs = createJobRegistry([createTaskJob({ dispatcher: httpClients, version }), ...moreJobs]);
+  const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, version }), ...moreJobs]);
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -108,7 +108,7 @@ export async function startService({
     });
     dispatching = keepUp('dispatcher', async () => {
       const startedAtMs = clock.monotonic();
-      const counts = await dispatchPass({ db, clock, pulse, served: served.names });
+      const counts = await dispatchHerd({ db, clock, pulse, served: served.names });
       metrics.dispatched(counts, clock.monotonic() - startedAtMs);
       if (counts.faults > 0)
         logger.error(

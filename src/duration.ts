@@ -40,23 +40,40 @@ function sum(match: RegExpExecArray, unitsMs: readonly number[]): number | null 
   return ms <= durationMsMax ? ms : null;
 }
 
+const canonicalUnits: readonly [string, number][] = [
+  ['h', hourMs],
+  ['m', minuteMs],
+  ['s', secondMs],
+  ['ms', 1],
+];
+
 /**
- * The one canonical form of a number of milliseconds: days, hours, minutes, seconds and milliseconds, the largest
- * first, zeros left out. 5,400,000 is `"1h30m"`, 90,000 `"1m30s"`, 86,400,000 `"1d"`, 0 `"0s"`. `parseDuration` gives the
- * same value back. A fraction of a millisecond is rounded; throws a RangeError for what is no duration.
+ * The one canonical form of a number of milliseconds: hours, minutes, seconds and milliseconds, the largest first,
+ * zeros left out. 5,400,000 is `"1h30m"`, 90,000 `"1m30s"`, 86,400,000 `"24h"`, 0 `"0s"`. No days: on a clock that is set
+ * forward or back a day is not 24 hours. `parseDuration` gives the same value back. A fraction of a millisecond is
+ * rounded; throws a RangeError for what is no duration.
  */
 export function formatDuration(ms: number): string {
   let rest = Math.round(ms);
   if (!(rest >= 0 && Number.isFinite(rest))) throw new RangeError(`${ms} ms is not a duration.`);
   if (rest === 0) return '0s';
   let text = '';
-  for (const [index, unit] of ['d', 'h', 'm', 's', 'ms'].entries()) {
-    const unitMs = shortUnitsMs[index] ?? 1;
+  for (const [unit, unitMs] of canonicalUnits) {
     const count = Math.floor(rest / unitMs);
     rest -= count * unitMs;
     if (count > 0) text += `${count}${unit}`;
   }
   return text;
+}
+
+/** A duration together with the text in which it is told again: as it was written, or canonical. */
+export type WrittenDuration = { readonly ms: number; readonly text: string };
+
+/** As `parseDuration`; what is in the short form is told again as it is, ISO 8601 in the canonical form. */
+export function readDuration(text: string): WrittenDuration | null {
+  const ms = parseDuration(text);
+  if (ms === null) return null;
+  return { ms, text: shortPattern.test(text) ? text : formatDuration(ms) };
 }
 
 export type DurationFieldOptions = {
@@ -74,8 +91,13 @@ const formsHint = 'write it like "90s", "15m", "1h30m" or "PT15M"';
  * A field that reads a duration and yields milliseconds. Its JSON Schema (`io: 'input'`) is a string with a pattern and
  * examples. A default goes in by `.prefault('30s')`, so that the schema shows the text and not the milliseconds.
  */
-export function durationField({ minMs, maxMs, description }: DurationFieldOptions) {
-  const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+export function durationField(options: DurationFieldOptions) {
+  return writtenDurationField(options).transform(({ ms }) => ms);
+}
+
+/** As `durationField`, for those who tell the duration again: it yields the text, too. */
+export function writtenDurationField({ minMs, maxMs, description }: DurationFieldOptions) {
+  const range = `from ${inWords(minMs)} to ${inWords(maxMs)}`;
   return z
     .string({ error: `Must be a duration as text: ${formsHint}.` })
     .meta({
@@ -84,9 +106,9 @@ export function durationField({ minMs, maxMs, description }: DurationFieldOption
       examples: examples.filter((text) => isWithin(text, minMs, maxMs)),
     })
     .transform((text, context) => {
-      const ms = parseDuration(text);
-      if (ms !== null && ms >= minMs && ms <= maxMs) return ms;
-      const message = ms === null ? `Not a duration: ${formsHint}.` : `Must be a duration ${range}.`;
+      const read = readDuration(text);
+      if (read !== null && read.ms >= minMs && read.ms <= maxMs) return read;
+      const message = read === null ? `Not a duration: ${formsHint}.` : `Must be a duration ${range}.`;
       context.issues.push({ code: 'custom', message, input: text });
       return z.NEVER;
     });
@@ -97,6 +119,11 @@ const examples = ['90s', '15m', '1h30m', 'PT15M'];
 function isWithin(text: string, minMs: number, maxMs: number): boolean {
   const ms = parseDuration(text);
   return ms !== null && ms >= minMs && ms <= maxMs;
+}
+
+/** Bounds of years are better read in days. */
+function inWords(ms: number): string {
+  return ms > 2 * dayMs && ms % dayMs === 0 ? `${ms / dayMs}d` : formatDuration(ms);
 }
 
 function uncaptured(pattern: string): string {

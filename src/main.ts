@@ -53,11 +53,10 @@ async function main(): Promise<void> {
 
   /** A second Ctrl-C means it: the runs go on elsewhere after their lease. No Postgres is left behind, if it obeys. */
   const leave = async (why: string) => {
-    if (!leaving) {
-      leaving = true;
-      logger.warn(`${why} again; leaving at once`);
-      await Promise.race([stopDatabase().catch(() => {}), pause(leaveMs)]);
-    }
+    if (leaving) return;
+    leaving = true;
+    logger.warn(`${why} again; leaving at once`);
+    await Promise.race([stopDatabase().catch(() => {}), pause(leaveMs)]);
     process.exit(exitCodes.fault);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)

@@ -8,11 +8,23 @@ export function sentence(subject: string, words: string): string {
     : `${subject} ${words}${words.endsWith('.') ? '' : '.'}`;
 }
 
+/** What is wrong with a key that a schema does not know. */
+export const unknownFieldWords = 'is not a known field; check its spelling or leave it out';
+
+/** A path as a reader of code writes it: `job.input.urls[0]`. */
+export function fieldName(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`))
+    .join('');
+}
+
 /** What an issue says, without the field's name in front: a predicate, or a sentence with a capital letter. */
 export function wordsFor(issue: z.core.$ZodIssue, value: unknown): string {
   switch (issue.code) {
     case 'invalid_type':
       if (value === undefined) return 'is required';
+      // zod expects a number of an integer that is beyond all numbers, or is none.
+      if (issue.expected === 'number' && typeof value === 'number') return 'is too large a number';
       return `must be ${kindNames[issue.expected] ?? issue.expected}, not ${kindOf(value)}`;
     case 'invalid_value':
       if (value === undefined) return 'is required';

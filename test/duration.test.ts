@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { durationField, durationMsMax, formatDuration, parseDuration } from '../src/duration.ts';
+import {
+  durationField,
+  durationMsMax,
+  formatDuration,
+  parseDuration,
+  readDuration,
+} from '../src/duration.ts';
 
 describe('parseDuration', () => {
   it.each([
@@ -85,8 +91,9 @@ describe('formatDuration', () => {
     [90_000, '1m30s'],
     [300_000, '5m'],
     [5_400_000, '1h30m'],
-    [86_400_000, '1d'],
-    [90_000_500, '1d1h500ms'],
+    [86_400_000, '24h'],
+    [90_000_500, '25h500ms'],
+    [7 * 86_400_000, '168h'],
   ])('writes %d ms as its one form', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
   });
@@ -112,6 +119,24 @@ describe('formatDuration', () => {
         expect(formatDuration(parseDuration(text) ?? Number.NaN)).toBe(text);
       }),
     );
+  });
+});
+
+describe('readDuration', () => {
+  it.each([
+    ['90s', '90s'],
+    ['300s', '300s'],
+    ['1d', '1d'],
+    ['007s', '007s'],
+    ['PT15M', '15m'],
+    ['PT90S', '1m30s'],
+    ['P1D', '24h'],
+  ])('tells %s again as %s', (text, again) => {
+    expect(readDuration(text)).toEqual({ ms: parseDuration(text), text: again });
+  });
+
+  it('gives null for what is no duration', () => {
+    expect(readDuration('90')).toBeNull();
   });
 });
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import packageJson from '../../package.json' with { type: 'json' };
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 
@@ -31,6 +32,12 @@ export async function startDatabase(): Promise<BenchDatabase> {
   };
 }
 
+/** The flags of `npm start`, so that what is measured is what is shipped. */
+const startFlags = /node (.*?) ?src\/main\.ts/
+  .exec(packageJson.scripts.start)![1]!
+  .split(' ')
+  .filter(Boolean);
+
 export type BenchNode = { address: string; pid: number; stop(): Promise<void> };
 
 export async function startNode(databaseUrl: string, env: Record<string, string> = {}): Promise<BenchNode> {
@@ -38,7 +45,7 @@ export async function startNode(databaseUrl: string, env: Record<string, string>
   const profile = process.env.BENCH_PROFILE
     ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`]
     : [];
-  const child = spawn(process.execPath, [...profile, entry], {
+  const child = spawn(process.execPath, [...startFlags, ...profile, entry], {
     env: { ...process.env, PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -21,6 +21,12 @@ export async function findRun(db: Db | Tx, id: string): Promise<Run | null> {
   return row === undefined ? null : toRun(row);
 }
 
+/** Locks a run against every move. The caller has locked its schedule. */
+export async function lockRun(tx: Tx, id: string): Promise<Run | null> {
+  const [row] = await tx.select().from(runs).where(eq(runs.id, id)).for('update');
+  return row === undefined ? null : toRun(row);
+}
+
 export async function findRuns(db: Db | Tx, ids: readonly string[]): Promise<Map<string, Run>> {
   if (ids.length === 0) return new Map();
   const rows = await db

@@ -8,7 +8,7 @@ import { sql } from 'drizzle-orm';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { OutcomeStatus, RunSignal } from '../runs/run-state.ts';
-import type { Db, Tx } from './client.ts';
+import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
 
@@ -40,7 +40,10 @@ export async function startRuns(
   doorbells: readonly { runId: string; attempt: number }[],
   nowMs: number,
 ): Promise<ClaimedRun[]> {
-  const { rows } = await db.execute<ClaimedRun>(sql`
+  const { rows } = await executePrepared<ClaimedRun>(
+    db,
+    'start_runs',
+    sql`
     update runs r set status = 'running', worker_id = ${workerId}, attempt_started_at = ${iso(nowMs)},
       started_at = coalesce(r.started_at, ${iso(nowMs)})
     from unnest(${array(doorbells.map((d) => d.runId))}::uuid[], ${array(doorbells.map((d) => d.attempt))}::int[]) as d(id, attempt)
@@ -48,7 +51,8 @@ export async function startRuns(
       and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
     returning r.id, r.attempt, r.schedule_id as "scheduleId", r.schedule_name as "scheduleName",
       r.job_type as "jobType", r.input, (extract(epoch from r.scheduled_for) * 1000)::float8 as "scheduledForMs",
-      r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.signal`);
+      r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.signal`,
+  );
   return rows;
 }
 
@@ -91,7 +95,10 @@ async function endRunsStatement(
   ends: readonly RunEnd[],
   from: readonly string[],
 ): Promise<Set<string>> {
-  const { rows } = await db.execute<{ id: string }>(sql`
+  const { rows } = await executePrepared<{ id: string }>(
+    db,
+    'end_runs',
+    sql`
     with locked as materialized (
       select schedule_id from schedule_states
       where schedule_id = any(${array([...new Set(ends.map((end) => end.scheduleId))].sort())}::uuid[])
@@ -134,14 +141,17 @@ async function endRunsStatement(
         last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status)
       from tally t where h.schedule_id = t.schedule_id
     )
-    select id from ended`);
+    select id from ended`,
+  );
   return new Set(rows.map((row) => row.id));
 }
 
 async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: number): Promise<void> {
   await tx.execute(sql`
     with tripped as (
-      update schedules s set status = 'paused', paused_at = ${iso(nowMs)}, updated_at = ${iso(nowMs)},
+      update schedules s set status = 'paused', updated_at = ${iso(nowMs)},
+        -- What is due already and has no disposition yet lies in the pause, as what follows does.
+        paused_at = least(${iso(nowMs)}, h.next_run_at - interval '1 millisecond'),
         version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row'
       from schedule_states h
       where s.id = any(${array(scheduleIds)}::uuid[]) and h.schedule_id = s.id and s.status = 'active'
@@ -177,7 +187,7 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
     owned as (
       select r.id, r.attempt, r.attempt_started_at, r.worker_id from runs r join asked a on a.id = r.id
       where r.attempt = a.attempt and r.status = 'running' and r.signal is null
-      for update of r
+      order by r.id for update of r
     ),
     moved as (
       update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error,
@@ -281,6 +291,18 @@ export async function requeueFromWorker(
     )
     select ${ring(sql`select * from moved`, options.served)} as rung`);
   return { requeued: rows[0]!.rung, cancelled: cancelled.size };
+}
+
+/**
+ * Locks all runs of a locked schedule that have not ended, so that none passes from one state to another between the
+ * statement that ends what waits and the one that tells what runs.
+ */
+export async function lockActiveRuns(tx: Tx, scheduleId: string): Promise<void> {
+  await tx.execute(sql`
+    with locked as materialized (
+      select id from runs where schedule_id = ${scheduleId} and finished_at is null order by id for update
+    )
+    select count(*) from locked`);
 }
 
 /** Tells running runs of a schedule to cancel or stop; their workers look every half second. */

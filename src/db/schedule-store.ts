@@ -167,6 +167,7 @@ function toColumns(spec: ScheduleSpec) {
     catchUp: spec.catchUp,
     catchUpWindowMs: spec.catchUpWindowMs,
     pauseAfterFailures: spec.pauseAfterFailures,
+    written: spec.written ?? {},
     jobType: spec.job.type,
     jobInput: spec.job.input,
     taskQueue: spec.job.taskQueue,
@@ -188,7 +189,8 @@ type StoredTrigger =
 /** The other direction of `storedTrigger`. */
 export function toTrigger(stored: unknown, timezone: string, dst: unknown): Trigger {
   const trigger = stored as StoredTrigger;
-  return trigger.kind === 'cron' ? { ...trigger, timezone, dst: dst as DstPolicy } : trigger;
+  // Whatever it is: this row's trouble must show where its times are computed, not where many rows are read.
+  return trigger?.kind === 'cron' ? { ...trigger, timezone, dst: dst as DstPolicy } : trigger;
 }
 
 function toSchedule({ schedule: row, state }: Row): StoredSchedule {
@@ -218,6 +220,7 @@ function toSchedule({ schedule: row, state }: Row): StoredSchedule {
         timeoutMs: row.timeoutMs,
         retry: row.retry,
       },
+      ...(Object.keys(row.written).length > 0 && { written: row.written }),
     },
     status: row.status as ScheduleStatus,
     note: row.note,

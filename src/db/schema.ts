@@ -49,6 +49,8 @@ export const schedules = pgTable(
     catchUp: text('catch_up').notNull(),
     catchUpWindowMs: milliseconds('catch_up_window_ms').notNull(),
     pauseAfterFailures: integer('pause_after_failures'),
+    /** How durations were written, where that is not the canonical form. */
+    written: jsonb('written').$type<Record<string, string>>().notNull().default({}),
     jobType: text('job_type').notNull(),
     jobInput: jsonb('job_input').notNull(),
     taskQueue: text('task_queue').notNull(),

@@ -87,6 +87,30 @@ export async function dispatchPass({ db, clock, pulse, served }: DispatcherParts
   }
 }
 
+/** Passes at once while a herd is due: while one computes, the other's transaction is written. */
+const lanesMax = 2;
+
+/** A pass; and where that found a full batch, as many more as it takes, side by side, until no full one is left. */
+export async function dispatchHerd(parts: DispatcherParts): Promise<DispatchCounts> {
+  const total = await dispatchPass(parts);
+  if (total.claimed < claimBatchMax) return total;
+  const lane = async () => {
+    for (;;) {
+      const counts = await dispatchPass(parts);
+      total.claimed += counts.claimed;
+      total.started += counts.started;
+      total.skipped += counts.skipped;
+      total.missed += counts.missed;
+      total.retried += counts.retried;
+      total.faults += counts.faults;
+      total.nextDueMs = counts.nextDueMs;
+      if (counts.claimed < claimBatchMax) return;
+    }
+  };
+  await Promise.all(Array.from({ length: lanesMax }, lane));
+  return total;
+}
+
 /** At most so long between two looks, so that a new schedule or another node's change is seen. */
 export const idleSleepMsMax = 250;
 /** Where everything due is held by others, they are given a moment. */

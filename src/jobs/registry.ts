@@ -1,7 +1,8 @@
-/** The job types of this house. Being named in `compose.ts`' list makes a type creatable and documented. */
+/** The job types of a house (house-jobs.ts), to be found by name, described, and asked whether an input fits. */
 import { z } from 'zod';
 import type { Issue } from '../errors.ts';
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
+import { fieldName, sentence, unknownFieldWords, valueAt, wordsFor } from '../zod-words.ts';
 import type { JobType } from './job.ts';
 
 export type JobRegistry = {
@@ -46,14 +47,19 @@ function describe(job: JobType): JobTypeInfo {
 function issuesOf(job: JobType | undefined, input: unknown): Issue[] {
   const parsed = job?.input.safeParse(input);
   if (parsed === undefined || parsed.success) return [];
-  return parsed.error.issues.flatMap((issue) => {
-    const at = issue.path.map(pointerPart).join('');
-    if (issue.code !== 'unrecognized_keys') return [{ pointer: at, detail: issue.message }];
-    return issue.keys.map((key) => ({
-      pointer: `${at}${pointerPart(key)}`,
-      detail: `"${key}" is not a field of this input.`,
-    }));
-  });
+  return parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => toIssue([...issue.path, key], unknownFieldWords))
+      : [toIssue(issue.path, wordsFor(issue, valueAt(input, issue.path)))],
+  );
+}
+
+/** Named as callers see it: the input stands in a schedule's job or in the body of a trigger. */
+function toIssue(path: readonly PropertyKey[], words: string): Issue {
+  return {
+    pointer: path.map(pointerPart).join(''),
+    detail: sentence(`\`${fieldName(['input', ...path])}\``, words),
+  };
 }
 
 /** RFC 6901: `~` and `/` are escaped. */

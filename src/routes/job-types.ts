@@ -10,7 +10,7 @@ const jsonSchema = z.record(z.string(), z.unknown());
 
 const jobTypeAnswer = z
   .object({
-    type: z.string(),
+    name: z.string().describe('For `job.type` of a schedule.'),
     description: z.string(),
     taskQueue: z.string(),
     timeout: z.string(),
@@ -39,7 +39,7 @@ export function jobTypeRoutes(app: ZodApp, catalog: JobCatalog): void {
 
 function presentJobType(info: JobTypeInfo): z.output<typeof jobTypeAnswer> {
   return {
-    type: info.type,
+    name: info.type,
     description: info.description,
     taskQueue: info.taskQueue,
     timeout: formatDuration(info.timeoutMs),

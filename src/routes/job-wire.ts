@@ -1,11 +1,11 @@
 /** A schedule's job on the wire: what is left out comes from its job type. */
 import { z } from 'zod';
-import { durationField, formatDuration } from '../duration.ts';
-import type { Issue } from '../errors.ts';
+import { formatDuration, writtenDurationField } from '../duration.ts';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
-import type { JobSpec } from '../schedules/schedule.ts';
-import { sentence } from '../zod-words.ts';
+import type { JobSpec, ScheduleSpec } from '../schedules/schedule.ts';
+import { presentDuration, takeDuration } from './duration-wire.ts';
+import type { Findings } from './trigger-wire.ts';
 
 const dayMs = 86_400_000;
 const intervalMsMax = 30 * dayMs;
@@ -15,12 +15,12 @@ export const taskQueuePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const retryInput = z
   .strictObject({
     maxAttempts: z.int().min(1).max(1_000).describe('Tries in all, the first included.'),
-    initialInterval: durationField({
+    initialInterval: writtenDurationField({
       minMs: 0,
       maxMs: intervalMsMax,
       description: 'Before the first retry.',
     }),
-    maxInterval: durationField({
+    maxInterval: writtenDurationField({
       minMs: 0,
       maxMs: intervalMsMax,
       description: 'The longest wait between tries.',
@@ -45,17 +45,22 @@ export const jobInput = z
       )
       .optional()
       .describe("Where its runs wait. Default: the job type's."),
-    timeout: durationField({ minMs: 1_000, maxMs: 7 * dayMs, description: 'For each attempt.' }).optional(),
+    timeout: writtenDurationField({
+      minMs: 1_000,
+      maxMs: 7 * dayMs,
+      description: 'For each attempt.',
+    }).optional(),
     retry: retryInput.optional().describe('What is left out is as the job type has it.'),
   })
   .meta({ id: 'Job', description: 'What to run.' });
 
-/** The job that the fields describe. What is wrong goes into `issues`, and then the answer is null. */
+/** The job that the fields describe. What is wrong goes into `findings.issues`, and then the answer is null. */
 export function toJobSpec(
   job: z.output<typeof jobInput>,
   catalog: JobCatalog,
-  issues: Issue[],
+  findings: Findings,
 ): JobSpec | null {
+  const { issues, written } = findings;
   const before = issues.length;
   const info = catalog.find(job.type);
   if (info === undefined) {
@@ -71,28 +76,39 @@ export function toJobSpec(
   }
   const input = job.input === undefined ? {} : job.input;
   for (const issue of catalog.check(job.type, input)) {
-    const pointer = `/job/input${issue.pointer}`;
-    issues.push({ pointer, detail: sentence(`\`${pointer.slice(1).replaceAll('/', '.')}\``, issue.detail) });
+    issues.push({ pointer: `/job/input${issue.pointer}`, detail: issue.detail });
   }
-  const retry = toRetry(job.retry ?? {}, info, issues);
+  const retry = toRetry(job.retry ?? {}, info, findings);
   if (issues.length > before) return null;
   return {
     type: job.type,
     input,
     taskQueue: job.taskQueue ?? info.taskQueue,
-    timeoutMs: job.timeout ?? info.timeoutMs,
+    timeoutMs:
+      job.timeout === undefined ? info.timeoutMs : takeDuration(job.timeout, '/job/timeout', written),
     retry,
   };
 }
 
-function toRetry(given: z.output<typeof retryInput>, info: JobTypeInfo, issues: Issue[]): RetryPolicy {
-  const initialIntervalMs = given.initialInterval ?? info.retry.initialIntervalMs;
+function toRetry(
+  given: z.output<typeof retryInput>,
+  info: JobTypeInfo,
+  { issues, written }: Findings,
+): RetryPolicy {
+  const { initialInterval, maxInterval } = given;
+  const initialIntervalMs =
+    initialInterval === undefined
+      ? info.retry.initialIntervalMs
+      : takeDuration(initialInterval, '/job/retry/initialInterval', written);
   // A longer first wait than the type's longest is no contradiction unless the caller gave both.
-  const maxIntervalMs = given.maxInterval ?? Math.max(info.retry.maxIntervalMs, initialIntervalMs);
+  const maxIntervalMs =
+    maxInterval === undefined
+      ? Math.max(info.retry.maxIntervalMs, initialIntervalMs)
+      : takeDuration(maxInterval, '/job/retry/maxInterval', written);
   if (maxIntervalMs < initialIntervalMs) {
     issues.push({
       pointer: '/job/retry/maxInterval',
-      detail: `\`job.retry.maxInterval\` must not be shorter than \`initialInterval\` (${formatDuration(initialIntervalMs)}).`,
+      detail: `\`job.retry.maxInterval\` must not be shorter than \`initialInterval\` (${initialInterval?.text ?? formatDuration(initialIntervalMs)}).`,
     });
   }
   return {
@@ -120,21 +136,24 @@ export const jobAnswer = z.object({
   retry: retryAnswer,
 });
 
-export function presentJob(job: JobSpec): z.output<typeof jobAnswer> {
+export function presentJob(job: JobSpec, written?: ScheduleSpec['written']): z.output<typeof jobAnswer> {
   return {
     type: job.type,
     input: job.input,
     taskQueue: job.taskQueue,
-    timeout: formatDuration(job.timeoutMs),
-    retry: presentRetry(job.retry),
+    timeout: presentDuration(job.timeoutMs, '/job/timeout', written),
+    retry: presentRetry(job.retry, written),
   };
 }
 
-export function presentRetry(retry: RetryPolicy): z.output<typeof retryAnswer> {
+export function presentRetry(
+  retry: RetryPolicy,
+  written?: ScheduleSpec['written'],
+): z.output<typeof retryAnswer> {
   return {
     maxAttempts: retry.maxAttempts,
-    initialInterval: formatDuration(retry.initialIntervalMs),
-    maxInterval: formatDuration(retry.maxIntervalMs),
+    initialInterval: presentDuration(retry.initialIntervalMs, '/job/retry/initialInterval', written),
+    maxInterval: presentDuration(retry.maxIntervalMs, '/job/retry/maxInterval', written),
     backoffCoefficient: retry.backoffCoefficient,
     nonRetryableErrorTypes: [...retry.nonRetryableErrorTypes],
   };

@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { invalid, invalidAll, messageOf } from '../errors.ts';
-import { textIssues } from './json-limits.ts';
+import { roundedNumbers, textIssues } from './json-limits.ts';
 import { HttpProblem } from './problem.ts';
 
 const mergePatchType = 'application/merge-patch+json';
@@ -64,7 +64,8 @@ export function parseJson(bytes: Buffer, contentType?: string): unknown {
   }
   // Every body here is an object; null would be taken for no body at all further on.
   if (value === null) throw invalid('', 'The body must be an object, not null.');
-  const issues = textIssues(value);
+  const wrong = textIssues(value);
+  const issues = wrong.length > 0 ? wrong : roundedNumbers(text);
   if (issues.length > 0) throw invalidAll(issues);
   return value;
 }

@@ -14,6 +14,9 @@ import { countField } from './query-wire.ts';
 export type ListName = 'schedules' | 'runs' | 'logs';
 
 const checksumBytes = 6;
+const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What a list continues after: the last id, or the last line's attempt and number. */
+const forms: Record<ListName, RegExp> = { schedules: id, runs: id, logs: /^\d{1,9}\.\d{1,9}$/ };
 const cursorLengthMax = 512;
 
 export function encodeCursor(list: ListName, after: string): string {
@@ -25,7 +28,7 @@ export function decodeCursor(list: ListName, cursor: string): string {
   const bytes = Buffer.from(cursor.slice(0, cursorLengthMax), 'base64url');
   const after = bytes.subarray(checksumBytes).toString();
   // Encoding it again also refuses other spellings: base64 readers skip what they do not know.
-  if (bytes.length <= checksumBytes || encodeCursor(list, after) !== cursor) {
+  if (!forms[list].test(after) || encodeCursor(list, after) !== cursor) {
     throw invalid(
       '?cursor',
       '`cursor` is not one that this list gave out. Use `nextCursor` as it is, or leave it out.',

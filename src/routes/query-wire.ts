@@ -4,12 +4,17 @@ import { parseInstant } from './instant-wire.ts';
 
 /** A whole number in decimal digits. */
 export function countField(min: number, max: number, fallback: number) {
-  const words = `must be a whole number from ${min} to ${max}`;
   return z
-    .preprocess(
-      (value) => (typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value),
-      z.int({ error: words }).min(min).max(max),
-    )
+    .preprocess((value, context) => {
+      const count = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+      if (count >= min && count <= max) return count;
+      context.issues.push({
+        code: 'custom',
+        message: `must be a whole number from ${min} to ${max}`,
+        input: value,
+      });
+      return z.NEVER;
+    }, z.int().min(min).max(max))
     .default(fallback)
     .meta({ default: fallback });
 }

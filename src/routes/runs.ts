@@ -49,7 +49,10 @@ export function runRoutes(app: ZodApp, runs: RunService): void {
     },
     async (request, reply) => {
       const { schedule, ...query } = request.query;
-      const filter = { ...toFilter(query), ...(schedule === undefined ? {} : { schedule: toRef(schedule) }) };
+      const filter = {
+        ...toFilter(query),
+        ...(schedule === undefined ? {} : { schedule: toRef(schedule, '?schedule') }),
+      };
       const page = await runs.list(filter, toPageRequest('runs', query));
       return presentPage('runs', page, presentRun, request, reply);
     },

@@ -1,7 +1,6 @@
 /** Schedules as the house knows them → schedules on the wire. */
 import { z } from 'zod';
 import { toIso } from '../clock.ts';
-import { formatDuration } from '../duration.ts';
 import {
   catchUpPolicies,
   overlapPolicies,
@@ -9,6 +8,7 @@ import {
   type ScheduleView,
   scheduleStatuses,
 } from '../schedules/schedule.ts';
+import { presentDuration } from './duration-wire.ts';
 import { presentInstant } from './instant-wire.ts';
 import { jobAnswer, presentJob } from './job-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
@@ -62,19 +62,19 @@ export function presentDefinition(spec: ScheduleSpec) {
     name: spec.name,
     description: spec.description,
     labels: spec.labels,
-    ...presentTrigger(spec.timing.trigger),
+    ...presentTrigger(spec.timing.trigger, spec.written),
     timezone: spec.timezone,
     dst: spec.dst,
     startAt: presentInstant(spec.timing.startAtMs),
     endAt: presentInstant(spec.timing.endAtMs),
     maxRuns: spec.maxRuns,
     exclude: [],
-    jitter: spec.jitterMs === null ? null : formatDuration(spec.jitterMs),
+    jitter: spec.jitterMs === null ? null : presentDuration(spec.jitterMs, '/jitter', spec.written),
     overlap: spec.overlap,
     catchUp: spec.catchUp,
-    catchUpWindow: formatDuration(spec.catchUpWindowMs),
+    catchUpWindow: presentDuration(spec.catchUpWindowMs, '/catchUpWindow', spec.written),
     pauseAfterFailures: spec.pauseAfterFailures,
-    job: presentJob(spec.job),
+    job: presentJob(spec.job, spec.written),
   };
 }
 

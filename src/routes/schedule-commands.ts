@@ -1,6 +1,6 @@
 /** What a schedule can be told: pause, resume, stop, reschedule, trigger. All take an empty body, and are idempotent where that can be. */
 import { z } from 'zod';
-import { type Issue, invalidAll } from '../errors.ts';
+import { invalidAll } from '../errors.ts';
 import { catchUpPolicies } from '../schedules/schedule.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
 import { bodyProblems, problems, scheduleRef } from './documented.ts';
@@ -8,7 +8,15 @@ import { presentRun, runAnswer } from './run-wire.ts';
 import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
 import { toRef } from './schedule-name.ts';
 import { overlapField } from './schedule-wire.ts';
-import { dstField, timezoneField, toTiming, triggerFields, windowFields } from './trigger-wire.ts';
+import {
+  dstField,
+  type Findings,
+  rewritten,
+  timezoneField,
+  toTiming,
+  triggerFields,
+  windowFields,
+} from './trigger-wire.ts';
 import type { ZodApp } from './zod-validation.ts';
 
 const tags = ['schedules'];
@@ -125,10 +133,10 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
           startAt: given.startAt === undefined ? spec.timing.startAtMs : given.startAt,
           endAt: given.endAt === undefined ? spec.timing.endAtMs : given.endAt,
         };
-        const issues: Issue[] = [];
-        const timing = toTiming({ ...given, ...window }, zone, spec.name, issues);
-        if (timing === null) throw invalidAll(issues);
-        return { timing, ...zone };
+        const findings: Findings = { issues: [], written: {} };
+        const timing = toTiming({ ...given, ...window }, zone, spec.name, findings);
+        if (timing === null) throw invalidAll(findings.issues);
+        return { timing, ...zone, ...rewritten(spec, findings.written) };
       });
       return presentSchedule(schedule);
     },

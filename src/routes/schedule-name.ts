@@ -1,5 +1,5 @@
 /** What a schedule may be called, and what a path may call it by. Pure. */
-import { invalid, notFound } from '../errors.ts';
+import { DomainError, invalid } from '../errors.ts';
 
 export const nameLengthMax = 128;
 
@@ -25,12 +25,13 @@ export function readName(text: string): { name: string } | { reason: string } {
   return { name };
 }
 
-/** The id or name that a path names. DomainError `not_found` for what can be neither. */
-export function toRef(text: string): string {
+/** The id or name that a path or a parameter names. DomainError `not_found` for what can be neither. */
+export function toRef(text: string, pointer = '{id}'): string {
   if (uuid.test(text)) return text.toLowerCase();
   const read = readName(text);
   if ('name' in read) return read.name;
-  throw notFound(`There is no schedule ${JSON.stringify(text)}: a name ${read.reason}.`);
+  const detail = `There is no schedule ${JSON.stringify(text)}: a name ${read.reason}.`;
+  throw new DomainError('not_found', detail, [{ pointer, detail }]);
 }
 
 /** The name of a path that creates (PUT). DomainError `invalid` at /name. */

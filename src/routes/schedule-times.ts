@@ -1,7 +1,7 @@
 /** When a schedule will fire, and when a trigger would that is not stored. */
 import { z } from 'zod';
 import { toIso } from '../clock.ts';
-import { type Issue, invalidAll } from '../errors.ts';
+import { invalidAll } from '../errors.ts';
 import { DST_DEFAULT } from '../schedules/cron-times.ts';
 import { describe } from '../schedules/describe.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
@@ -13,6 +13,7 @@ import { nameField } from './schedule-wire.ts';
 import {
   dstField,
   excludeField,
+  type Findings,
   timezoneField,
   toTiming,
   triggerFields,
@@ -96,9 +97,9 @@ export function scheduleTimeRoutes(app: ZodApp, schedules: ScheduleService): voi
     },
     async (request) => {
       const { timezone, dst, name = '', from = null, count } = request.body;
-      const issues: Issue[] = [];
-      const timing = toTiming(request.body, { timezone, dst }, name, issues);
-      if (timing === null) throw invalidAll(issues);
+      const findings: Findings = { issues: [], written: {} };
+      const timing = toTiming(request.body, { timezone, dst }, name, findings);
+      if (timing === null) throw invalidAll(findings.issues);
       const timesMs = schedules.preview(timing, name, from, count);
       return {
         description: describe(timing),

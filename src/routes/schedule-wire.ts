@@ -1,17 +1,19 @@
 /** Schedules as callers write them → schedules as the house knows them. */
 import { z } from 'zod';
-import { durationField, durationMsMax } from '../duration.ts';
-import { type Issue, invalidAll } from '../errors.ts';
+import { durationMsMax, writtenDurationField } from '../duration.ts';
+import { invalidAll } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import { DST_DEFAULT } from '../schedules/cron-times.ts';
 import type { JobCatalog } from '../schedules/job-catalog.ts';
 import { catchUpPolicies, overlapPolicies, type Schedule, type ScheduleSpec } from '../schedules/schedule.ts';
+import { takeDuration } from './duration-wire.ts';
 import { jobInput, toJobSpec } from './job-wire.ts';
 import { presentDefinition } from './schedule-answer.ts';
 import { nameLengthMax, readName } from './schedule-name.ts';
 import {
   dstField,
   excludeField,
+  type Findings,
   timezoneField,
   toTiming,
   triggerFields,
@@ -20,6 +22,7 @@ import {
 import { checkPart, readOnlyFields } from './zod-validation.ts';
 
 const dayMs = 86_400_000;
+const catchUpWindowDefault = '24h';
 const labelsMax = 32;
 const labelKeyLengthMax = 63;
 const labelValueLengthMax = 255;
@@ -80,7 +83,11 @@ const fields = {
   ...windowFields,
   maxRuns: z.int().min(1).max(1e9).nullable().default(null).describe('After so many runs it is completed.'),
   exclude: excludeField.default([]),
-  jitter: durationField({ minMs: 0, maxMs: dayMs, description: 'Delays each start by up to this long.' })
+  jitter: writtenDurationField({
+    minMs: 0,
+    maxMs: dayMs,
+    description: 'Delays each start by up to this long.',
+  })
     .nullable()
     .default(null),
   overlap: overlapField.default('skip').meta({ default: 'skip' }),
@@ -88,13 +95,13 @@ const fields = {
     .enum(catchUpPolicies)
     .default('latest')
     .describe('What happens to times that passed while Carillon was down.'),
-  catchUpWindow: durationField({
+  catchUpWindow: writtenDurationField({
     minMs: 10_000,
     maxMs: durationMsMax,
     description: 'Older times are only missed.',
   })
-    .default(dayMs)
-    .meta({ default: '1d' }),
+    .default({ ms: dayMs, text: catchUpWindowDefault })
+    .meta({ default: catchUpWindowDefault }),
   pauseAfterFailures: z
     .int()
     .min(1)
@@ -149,12 +156,13 @@ export type ScheduleInput = z.output<typeof scheduleInput>;
 
 /** DomainError `invalid` with all that the fields' own rules could not see. */
 export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec {
-  const issues: Issue[] = [];
+  const findings: Findings = { issues: [], written: {} };
+  const { issues, written } = findings;
   const { timezone, dst } = input;
-  const timing = toTiming(input, { timezone, dst }, input.name, issues);
-  const job = toJobSpec(input.job, catalog, issues);
+  const timing = toTiming(input, { timezone, dst }, input.name, findings);
+  const job = toJobSpec(input.job, catalog, findings);
   if (timing === null || job === null) throw invalidAll(issues);
-  return {
+  const spec: ScheduleSpec = {
     name: input.name,
     description: input.description,
     labels: input.labels,
@@ -162,13 +170,14 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
     timezone,
     dst,
     maxRuns: input.maxRuns,
-    jitterMs: input.jitter,
+    jitterMs: input.jitter && takeDuration(input.jitter, '/jitter', written),
     overlap: input.overlap,
     catchUp: input.catchUp,
-    catchUpWindowMs: input.catchUpWindow,
+    catchUpWindowMs: takeDuration(input.catchUpWindow, '/catchUpWindow', written),
     pauseAfterFailures: input.pauseAfterFailures,
     job,
   };
+  return Object.keys(written).length === 0 ? spec : { ...spec, written };
 }
 
 /** The spec after a merge patch (RFC 7396), which is checked as a whole, as if it had been posted. */

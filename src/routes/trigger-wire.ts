@@ -1,13 +1,14 @@
 /** The "when" on the wire: the fields that a schedule, a preview and a reschedule share. */
 import { z } from 'zod';
 import { toIso } from '../clock.ts';
-import { durationField, durationMsMax, formatDuration } from '../duration.ts';
+import { durationMsMax, type WrittenDuration, writtenDurationField } from '../duration.ts';
 import { type Issue, messageOf } from '../errors.ts';
 import { InvalidCron } from '../schedules/cron-expression.ts';
 import { DST_DEFAULT, type DstPolicy } from '../schedules/cron-times.ts';
-import type { Timing, Trigger } from '../schedules/schedule.ts';
+import type { ScheduleSpec, Timing, Trigger } from '../schedules/schedule.ts';
 import { parsed } from '../schedules/trigger.ts';
 import { isTimeZone } from '../schedules/zone.ts';
+import { presentDuration, takeDuration, type WrittenTexts } from './duration-wire.ts';
 import { instantField } from './query-wire.ts';
 
 const expressionsMax = 20;
@@ -25,12 +26,12 @@ export const triggerFields = {
       description: 'A cron expression of five or six fields (seconds first), or several: their union.',
       examples: ['0 2 * * *', ['0 9 * * 1-5', '0 12 * * 6']],
     }),
-  every: durationField({
+  every: writtenDurationField({
     minMs: 1_000,
     maxMs: durationMsMax,
     description: 'A fixed interval, counted from the Unix epoch.',
   }).optional(),
-  offset: durationField({
+  offset: writtenDurationField({
     minMs: 0,
     maxMs: durationMsMax,
     description: 'Shifts `every`, and is shorter than it.',
@@ -75,18 +76,27 @@ export type TriggerFields = z.output<typeof triggerObject>;
 
 export type Zone = { timezone: string; dst: DstPolicy };
 
+/** What reading a body gathers beside the values. */
+export type Findings = {
+  /** What is wrong. */
+  issues: Issue[];
+  /** How durations were written. */
+  written: WrittenTexts;
+};
+
 /**
- * The timing that the fields describe. What is wrong goes into `issues`, and then the answer is null.
+ * The timing that the fields describe. What is wrong goes into `findings.issues`, and then the answer is null.
  * `seedName` is the schedule's name, which `H` in an expression depends on.
  */
 export function toTiming(
   fields: TriggerFields,
   zone: Zone,
   seedName: string,
-  issues: Issue[],
+  findings: Findings,
 ): Timing | null {
+  const { issues } = findings;
   const before = issues.length;
-  const trigger = toTrigger(fields, zone, seedName, issues);
+  const trigger = toTrigger(fields, zone, seedName, findings);
   const startAtMs = fields.startAt ?? null;
   const endAtMs = fields.endAt ?? null;
   if (startAtMs !== null && endAtMs !== null && startAtMs > endAtMs) {
@@ -95,7 +105,12 @@ export function toTiming(
   return trigger === null || issues.length > before ? null : { trigger, startAtMs, endAtMs };
 }
 
-function toTrigger(fields: TriggerFields, zone: Zone, seedName: string, issues: Issue[]): Trigger | null {
+function toTrigger(
+  fields: TriggerFields,
+  zone: Zone,
+  seedName: string,
+  { issues, written }: Findings,
+): Trigger | null {
   const given = triggerNames.filter((name) => fields[name] !== undefined);
   if (given.length === 0) {
     issues.push({
@@ -112,7 +127,7 @@ function toTrigger(fields: TriggerFields, zone: Zone, seedName: string, issues: 
   }
   if (given.length !== 1) return null;
   if (fields.cron !== undefined) return toCron(fields.cron, zone, seedName, issues);
-  if (fields.every !== undefined) return toEvery(fields.every, fields.offset ?? 0, issues);
+  if (fields.every !== undefined) return toEvery(fields.every, fields.offset, { issues, written });
   const instants = [fields.at ?? []].flat();
   return { kind: 'at', atMs: [...new Set(instants)].sort((a, b) => a - b) };
 }
@@ -132,18 +147,27 @@ function toCron(cron: string | string[], zone: Zone, seedName: string, issues: I
   return { kind: 'cron', expressions, ...zone };
 }
 
-function toEvery(everyMs: number, offsetMs: number, issues: Issue[]): Trigger {
+function toEvery(
+  every: WrittenDuration,
+  offset: WrittenDuration | undefined,
+  { issues, written }: Findings,
+): Trigger {
+  const everyMs = takeDuration(every, '/every', written);
+  const offsetMs = offset === undefined ? 0 : takeDuration(offset, '/offset', written);
   if (offsetMs >= everyMs) {
     issues.push({
       pointer: '/offset',
-      detail: `\`offset\` must be shorter than \`every\` (${formatDuration(everyMs)}).`,
+      detail: `\`offset\` must be shorter than \`every\` (${every.text}).`,
     });
   }
   return { kind: 'every', everyMs, offsetMs };
 }
 
 /** The trigger's own fields; of the three only the one in use, and a list of one as its element. */
-export function presentTrigger(trigger: Trigger): {
+export function presentTrigger(
+  trigger: Trigger,
+  written?: ScheduleSpec['written'],
+): {
   cron?: string | string[];
   every?: string;
   offset?: string;
@@ -153,12 +177,24 @@ export function presentTrigger(trigger: Trigger): {
     case 'cron':
       return { cron: oneOrMany(trigger.expressions) };
     case 'every': {
-      const every = formatDuration(trigger.everyMs);
-      return trigger.offsetMs === 0 ? { every } : { every, offset: formatDuration(trigger.offsetMs) };
+      const every = presentDuration(trigger.everyMs, '/every', written);
+      if (trigger.offsetMs === 0) return { every };
+      return { every, offset: presentDuration(trigger.offsetMs, '/offset', written) };
     }
     case 'at':
       return { at: oneOrMany(trigger.atMs.map(toIso)) };
   }
+}
+
+/** A spec's texts after its trigger was written anew; without the field where there was and is none. */
+export function rewritten(
+  { written: before }: ScheduleSpec,
+  { '/every': every, '/offset': offset }: WrittenTexts,
+): Pick<ScheduleSpec, 'written'> {
+  const { '/every': _every, '/offset': _offset, ...others } = before ?? {};
+  const written = { ...others, ...(every && { '/every': every }), ...(offset && { '/offset': offset }) };
+  if (Object.keys(written).length > 0) return { written };
+  return before === undefined ? {} : { written: undefined };
 }
 
 function oneOrMany(texts: readonly string[]): string | string[] {

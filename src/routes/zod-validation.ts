@@ -13,7 +13,7 @@ import type {
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type Issue, invalidAll } from '../errors.ts';
-import { sentence, valueAt, wordsFor } from '../zod-words.ts';
+import { fieldName, sentence, unknownFieldWords, valueAt, wordsFor } from '../zod-words.ts';
 import { jsonPointer, textIssues } from './json-limits.ts';
 
 /** A Fastify instance whose route schemas are zod's. */
@@ -66,7 +66,7 @@ function issuesOf(
   part: RequestPart,
   readOnly: readonly string[],
 ): Issue[] {
-  return error.issues.flatMap((issue) => {
+  return error.issues.filter(isOurBound).flatMap((issue) => {
     const { path } = issue;
     if (issue.code !== 'unrecognized_keys') return [toIssue(path, wordsIn(part, issue, data), part)];
     return issue.keys.map((key) => {
@@ -76,8 +76,14 @@ function issuesOf(
   });
 }
 
+/** Beside a bound of ours zod tells that of safe integers, which is beyond it. */
+function isOurBound(issue: z.core.$ZodIssue): boolean {
+  if (issue.code === 'too_big') return issue.maximum !== Number.MAX_SAFE_INTEGER;
+  return issue.code !== 'too_small' || issue.minimum !== Number.MIN_SAFE_INTEGER;
+}
+
 const unknownWords: Record<RequestPart, string> = {
-  body: 'is not a known field; check its spelling or leave it out',
+  body: unknownFieldWords,
   query: 'is not a known parameter; check its spelling or leave it out',
   path: 'is not known',
 };
@@ -104,8 +110,5 @@ function pointerOf(path: readonly PropertyKey[], part: RequestPart): string {
 function subjectOf(path: readonly PropertyKey[], part: RequestPart): string {
   if (path.length === 0) return `The ${part}`;
   if (part === 'query') return `The query parameter \`${String(path[0])}\``;
-  const name = path
-    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`))
-    .join('');
-  return `\`${name}\``;
+  return `\`${fieldName(path)}\``;
 }

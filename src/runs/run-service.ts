@@ -1,7 +1,7 @@
 /** Reading runs, and what a person may ask of one: cancel, retry. */
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
-import { findRun, findRunDetail, insertRetryOf, listRuns } from '../db/run-history-store.ts';
+import { findRun, findRunDetail, insertRetryOf, listRuns, lockRun } from '../db/run-history-store.ts';
 import { listLogLines } from '../db/run-log-store.ts';
 import { endUnstartedRuns, signalRun } from '../db/run-store.ts';
 import { findSchedule, lockSchedule } from '../db/schedule-store.ts';
@@ -72,11 +72,12 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
       return await db.transaction(async (tx) => {
         const seen = await findRun(tx, id);
         if (seen === null) throw unknown(id);
-        // The schedule first, then its runs: the lock order of the house.
+        // The schedule first, then its runs: the lock order of the house. Now no worker and no dispatcher moves it.
         await lockSchedule(tx, seen.scheduleId);
-        const run = (await findRun(tx, id)) ?? seen;
+        const run = await lockRun(tx, id);
+        if (run === null) throw unknown(id);
         if (run.status === 'queued' || run.status === 'retrying') {
-          const ended = await endUnstartedRuns(tx, [
+          await endUnstartedRuns(tx, [
             {
               runId: id,
               attempt: run.attempt,
@@ -88,8 +89,6 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
               finishedAtMs: clock.now(),
             },
           ]);
-          // A worker took it between our look and our write: then it is told.
-          if (ended.size === 0) await signalRun(tx, id, 'cancel');
         } else if (run.status === 'running') {
           await signalRun(tx, id, 'cancel');
         }

@@ -10,7 +10,7 @@ import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
 import { outageHoleMs, readOutages } from '../db/outage-store.ts';
 import { findRun, findRuns, listActiveRuns } from '../db/run-history-store.ts';
-import { signalRunning, withdrawWaiting } from '../db/run-store.ts';
+import { lockActiveRuns, signalRunning, withdrawWaiting } from '../db/run-store.ts';
 import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
 import {
   deleteSchedule,
@@ -27,6 +27,7 @@ import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId, scheduledRunId } from '../runs/run-id.ts';
+import type { RunSignal } from '../runs/run-state.ts';
 import { type DueSchedule, dueAt, type Outage, type PlannedFire, planFires } from './fire-plan.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { decideOverlap } from './overlap.ts';
@@ -82,6 +83,8 @@ export type ScheduleServiceParts = {
 
 /** How many nominal times a command settles or catches up at once; a backlog beyond it is the dispatcher's. */
 const settleTimesMax = 1000;
+/** A resume that is to run more nominal times than this at once is refused. */
+const resumeTimesMax = 10_000;
 const upcomingShown = 5;
 const runningShown = 20;
 
@@ -121,13 +124,26 @@ export function createScheduleService({
       scheduleId: schedule.id,
       cause: 'schedule',
       scheduledForMs: atMs,
-      dueAtMs: dueAt(asDue(schedule), atMs),
+      dueAtMs: dueAtOrNominal(asDue(schedule), atMs),
       status: 'skipped',
       reason,
       missedCount: null,
       missedUntilMs: null,
     };
     await recordFires(tx, { fires: [fire], states: [] }, nowMs, served());
+  }
+
+  /** Ends the runs that wait, and tells those that run. None slips through between the two. */
+  async function endOrTell(
+    tx: Tx,
+    id: string,
+    reason: string,
+    signal: RunSignal,
+    nowMs: number,
+  ): Promise<void> {
+    await lockActiveRuns(tx, id);
+    await withdrawWaiting(tx, id, { reason, retrying: true, fresh: false, nowMs });
+    await signalRunning(tx, id, signal);
   }
 
   async function command(
@@ -156,17 +172,16 @@ export function createScheduleService({
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
     const retimed = !haveSameTimes(schedule.spec, spec);
-    const kept = retimed || schedule.status !== 'active' ? null : schedule.nextRunAtMs;
-    const next = kept === null ? firstTime(schedule.id, spec, nowMs) : withDue(schedule.id, spec, kept);
+    const next = nextTime(schedule, spec, retimed, nowMs);
     // What was true when it was stored need not be so now; only a new timing must still have a time to come.
     if (retimed && next === null) throw neverAgain(spec.timing);
     const status = statusAfter(schedule, spec, next !== null);
-    const stored = await updateSchedule(tx, schedule.id, { spec, status }, nowMs);
-    if (stored === 'name_taken') throw nameTaken(spec.name);
     if (retimed) {
       await dropPending(tx, schedule, 'rescheduled', nowMs);
       await withdrawWaiting(tx, schedule.id, { reason: 'rescheduled', retrying: false, fresh: true, nowMs });
     }
+    const stored = await updateSchedule(tx, schedule.id, { spec, status }, nowMs);
+    if (stored === 'name_taken') throw nameTaken(spec.name);
     await setNext(tx, schedule.id, status === 'active' ? next : null);
   }
 
@@ -261,16 +276,11 @@ export function createScheduleService({
 
     async remove(ref) {
       await db.transaction(async (tx) => {
-        const schedule = await locked(tx, ref);
+        const found = await locked(tx, ref);
         const nowMs = clock.now();
-        await settle(tx, schedule, nowMs);
-        await withdrawWaiting(tx, schedule.id, {
-          reason: 'schedule_deleted',
-          retrying: true,
-          fresh: false,
-          nowMs,
-        });
-        await signalRunning(tx, schedule.id, 'cancel');
+        const schedule = await settle(tx, found, nowMs);
+        await dropPending(tx, schedule, 'schedule_deleted', nowMs);
+        await endOrTell(tx, schedule.id, 'schedule_deleted', 'cancel', nowMs);
         await deleteSchedule(tx, schedule.id);
       });
     },
@@ -293,8 +303,8 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         if (schedule.status === 'completed') throw completedIsOver(schedule, 'resumed');
         if (schedule.status === 'active') return;
-        const caught = catchUp === 'none' ? [] : await catchUpPause(tx, schedule, catchUp, nowMs);
-        const next = roomForRuns(schedule, schedule.spec, caught.length)
+        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, nowMs);
+        const next = roomForRuns(schedule, schedule.spec, caught)
           ? firstTime(schedule.id, schedule.spec, nowMs)
           : null;
         const status = next === null ? 'completed' : 'active';
@@ -312,8 +322,7 @@ export function createScheduleService({
         await dropPending(tx, schedule, 'stopped', nowMs);
         await updateSchedule(tx, schedule.id, { status: 'stopped', note, pausedAtMs: null }, nowMs);
         await setNext(tx, schedule.id, null);
-        await withdrawWaiting(tx, schedule.id, { reason: 'stopped', retrying: true, fresh: false, nowMs });
-        await signalRunning(tx, schedule.id, 'stop');
+        await endOrTell(tx, schedule.id, 'stopped', 'stop', nowMs);
       }),
 
     reschedule: (ref, change) =>
@@ -367,22 +376,42 @@ export function createScheduleService({
     preview: (timing, seedName, fromMs, count) => nextTimes(timing, seedName, fromMs ?? clock.now(), count),
   };
 
-  /** Runs what a pause held back; what catch-up leaves out is nothing, since paused time is not missed. */
+  /**
+   * Runs what a pause held back, in turns; what catch-up leaves out is nothing, since paused time is not missed.
+   * Returns how many runs there are now.
+   */
   async function catchUpPause(
     tx: Tx,
     schedule: StoredSchedule,
     catchUp: CatchUpPolicy,
     nowMs: number,
-  ): Promise<string[]> {
-    const pausedAtMs = schedule.pausedAtMs!;
-    const first = nextAfter(schedule.spec.timing, schedule.spec.name, pausedAtMs);
-    if (first === null || first > nowMs) return [];
-    const pause: Outage = { fromMs: pausedAtMs, untilMs: nowMs };
-    const due: DueSchedule = { ...asDue(schedule), catchUp, nextRunAtMs: first };
-    const { fires } = planFires(due, { nowMs, outages: [pause], timesMax: settleTimesMax });
-    const kept = fires.filter((fire) => fire.status !== 'missed');
-    await recordFires(tx, { fires: kept, states: [] }, nowMs, served());
-    return kept.filter((fire) => fire.status === 'queued').map((fire) => fire.runId);
+  ): Promise<number> {
+    const { timing, name, catchUpWindowMs } = schedule.spec;
+    const pause: Outage = { fromMs: schedule.pausedAtMs!, untilMs: nowMs };
+    const due: DueSchedule = { ...asDue(schedule), catchUp };
+    // Older times than these are left out whatever the policy.
+    let fromMs = Math.max(pause.fromMs, nowMs - catchUpWindowMs - 1);
+    if (catchUp === 'latest') fromMs = Math.max(fromMs, shortlyBeforeLatest(due, fromMs, nowMs));
+    let started = 0;
+    let times = 0;
+    let next = nextAfter(timing, name, fromMs);
+    while (next !== null && dueAt(due, next) <= nowMs) {
+      if (times >= resumeTimesMax) throw pauseTooLong(schedule);
+      times += settleTimesMax;
+      const turn = {
+        ...due,
+        nextRunAtMs: next,
+        activeRuns: due.activeRuns + started,
+        fired: due.fired + started,
+      };
+      const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: settleTimesMax });
+      const kept = fires.filter((fire) => fire.status !== 'missed');
+      await recordFires(tx, { fires: kept, states: [] }, nowMs, served());
+      started += kept.filter((fire) => fire.status === 'queued').length;
+      if (state.fault !== null) break;
+      next = state.nextRunAtMs;
+    }
+    return started;
   }
 
   function timesFrom(schedule: Schedule, count: number): number[] {
@@ -402,6 +431,18 @@ export function createScheduleService({
   }
 }
 
+/**
+ * An instant before the newest time that is due by `nowMs`, and not long before it: found by doubling steps back, so
+ * that the newest of a year of seconds costs no more than that of a minute. `fromMs` when there is none after that.
+ */
+function shortlyBeforeLatest(due: DueSchedule, fromMs: number, nowMs: number): number {
+  for (let backMs = 1000; nowMs - backMs > fromMs; backMs *= 2) {
+    const first = nextAfter(due.timing, due.name, nowMs - backMs);
+    if (first !== null && dueAt(due, first) <= nowMs) return nowMs - backMs;
+  }
+  return fromMs;
+}
+
 function asDue(schedule: Schedule): DueSchedule {
   const { spec } = schedule;
   return {
@@ -419,6 +460,13 @@ function asDue(schedule: Schedule): DueSchedule {
   };
 }
 
+/** A change that is not about time keeps the next one, and what is paused needs none. */
+function nextTime(schedule: Schedule, spec: ScheduleSpec, retimed: boolean, nowMs: number) {
+  if (!retimed && schedule.status === 'paused') return null;
+  const kept = retimed || schedule.status !== 'active' ? null : schedule.nextRunAtMs;
+  return kept === null ? firstTime(schedule.id, spec, nowMs) : withDue(schedule.id, spec, kept);
+}
+
 function firstTime(id: string, spec: ScheduleSpec, nowMs: number): { atMs: number; dueAtMs: number } | null {
   const atMs = nextAfter(spec.timing, spec.name, nowMs);
   return atMs === null ? null : withDue(id, spec, atMs);
@@ -427,7 +475,7 @@ function firstTime(id: string, spec: ScheduleSpec, nowMs: number): { atMs: numbe
 function withDue(id: string, spec: ScheduleSpec, atMs: number): { atMs: number; dueAtMs: number } {
   return {
     atMs,
-    dueAtMs: dueAt({ id, name: spec.name, timing: spec.timing, jitterMs: spec.jitterMs }, atMs),
+    dueAtMs: dueAtOrNominal({ id, name: spec.name, timing: spec.timing, jitterMs: spec.jitterMs }, atMs),
   };
 }
 
@@ -443,7 +491,19 @@ function statusAfter(schedule: Schedule, spec: ScheduleSpec, hasNext: boolean): 
 
 function isOverdue(schedule: Schedule, nowMs: number): boolean {
   if (schedule.status !== 'active' || schedule.nextRunAtMs === null || schedule.fault !== null) return false;
-  return dueAt(asDue(schedule), schedule.nextRunAtMs) <= nowMs;
+  return dueAtOrNominal(asDue(schedule), schedule.nextRunAtMs) <= nowMs;
+}
+
+/**
+ * The nominal time itself where the trigger cannot be computed: then the next look at it tells the fault, and no
+ * command that might mend it fails.
+ */
+function dueAtOrNominal(schedule: Parameters<typeof dueAt>[0], atMs: number): number {
+  try {
+    return dueAt(schedule, atMs);
+  } catch {
+    return atMs;
+  }
 }
 
 /** By value: what comes back from jsonb has its keys in another order. */
@@ -478,6 +538,12 @@ function stoppedIsFinal(schedule: Schedule): DomainError {
 function completedIsOver(schedule: Schedule, what: string): DomainError {
   return conflict(
     `Schedule "${schedule.spec.name}" is completed: it has no time left to fire, so it cannot be ${what}. Reschedule it first.`,
+  );
+}
+
+function pauseTooLong(schedule: Schedule): DomainError {
+  return conflict(
+    `The pause of schedule "${schedule.spec.name}" held back more than ${resumeTimesMax} fires, too many to run at once. Resume it with catchUp "latest" or "none", or shorten its catchUpWindow first.`,
   );
 }
 

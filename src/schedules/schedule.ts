@@ -48,6 +48,11 @@ export type ScheduleSpec = {
   catchUpWindowMs: number;
   pauseAfterFailures: number | null;
   job: JobSpec;
+  /**
+   * How the caller wrote durations, by JSON Pointer into the wire format (`/job/timeout` → `90s`), where that differs
+   * from the canonical form. Only for telling them again; absent when there is none.
+   */
+  written?: Readonly<Record<string, string>>;
 };
 
 export type ScheduleCounts = {

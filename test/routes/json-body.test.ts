@@ -139,6 +139,31 @@ test.each([
   expect(calls).toEqual([]);
 });
 
+test.each([
+  ['1e400', '{"text":"hi","n":1e400}', '/job/input/n', /too large a number/],
+  ['-1e999 in a list', '{"text":"hi","n":[0,-1e999]}', '/job/input/n/1', /too large a number/],
+  [
+    'a whole number that would be rounded',
+    '{"text":"hi","n":12345678901234567890}',
+    '/job/input/n',
+    /as text/,
+  ],
+  ['the first that is', '{"text":"hi","n":-9007199254740993}', '/job/input/n', /last digits would be lost/],
+])('%s is a 400, since another number would be kept', async (_what, input, pointer, words) => {
+  const { app, calls } = await standIn();
+  const response = await app.inject(post({}, inInput(input)));
+  expect(response.json()).toMatchObject({ status: 400, code: 'invalid', errors: [{ pointer }] });
+  expect(response.json().detail).toMatch(words);
+  expect(calls).toEqual([]);
+});
+
+test('numbers that are kept as they are go through, and long digits in text', async () => {
+  const { app } = await standIn();
+  const numbers = '[9007199254740991,-9007199254740991,1e308,1e20,0.1,1.5e-300]';
+  const response = await app.inject(post({}, inInput(`{"text":"12345678901234567890","n":${numbers}}`)));
+  expect(response.json().job.input).toEqual({ text: '12345678901234567890', n: JSON.parse(numbers) });
+});
+
 test('a key called constructor is fine as long as it holds no prototype', async () => {
   const { app } = await standIn();
   const text = inInput('{"text":"hi","constructor":"Gaudí","prototype":1}');

@@ -8,14 +8,20 @@ const lists = ['schedules', 'runs', 'logs'] as const;
 describe('a cursor', () => {
   test('gives back the id that it was made of', () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom(...lists),
-        fc.string({ minLength: 1, maxLength: 80, unit: 'grapheme' }),
-        (list, id) => {
-          expect(decodeCursor(list, encodeCursor(list, id))).toBe(id);
-        },
-      ),
+      fc.property(fc.constantFrom('schedules' as const, 'runs' as const), fc.uuid(), (list, id) => {
+        expect(decodeCursor(list, encodeCursor(list, id))).toBe(id);
+      }),
     );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e9 - 1 }), fc.nat({ max: 1e9 - 1 }), (attempt, seq) => {
+        expect(decodeCursor('logs', encodeCursor('logs', `${attempt}.${seq}`))).toBe(`${attempt}.${seq}`);
+      }),
+    );
+  });
+
+  test.each(lists)('of %s is refused when it was forged with something that is no place in it', (list) => {
+    const junk = ['', 'abc', '1', '-1.5', '1.5.6', `${runId}'`, '９.９', '1e9.1', '\0'];
+    for (const after of junk) expect(() => decodeCursor(list, encodeCursor(list, after))).toThrow(/cursor/);
   });
 
   test('is refused when one character was changed, added or lost', () => {

@@ -158,14 +158,14 @@ describe('GET /runs/{id}', () => {
 
 test('the log of a run comes line by line', async () => {
   const line = { seq: 3, attempt: 1, atMs: nowMs, level: 'info', message: 'called' };
-  const { app, calls } = await standIn({ runs: { logs: async () => ({ items: [line], next: '3' }) } });
+  const { app, calls } = await standIn({ runs: { logs: async () => ({ items: [line], next: '1.3' }) } });
   const first = (await app.inject(`/runs/${runId}/logs?limit=1`)).json();
   const page = pageOf(logLineAnswer.strict()).strict().parse(first);
   expect(page.items).toEqual([
     { seq: 3, attempt: 1, time: '2027-01-15T12:00:00.000Z', level: 'info', message: 'called' },
   ]);
   await app.inject(`/runs/${runId}/logs?limit=1&cursor=${page.nextCursor}`);
-  expect(calls[1]).toEqual(['logs', runId, { limit: 1, after: '3' }]);
+  expect(calls[1]).toEqual(['logs', runId, { limit: 1, after: '1.3' }]);
 });
 
 test('cancel answers 202 with the run', async () => {

@@ -94,8 +94,10 @@ test.each<[string, Body, string[]]>([
   expect(calls).toEqual([]);
 });
 
-test('GET of a schedule called preview finds none, since the word is a route', async () => {
+test('GET of a schedule called preview is a 405, since the word is a route of another method', async () => {
   const { app, calls } = await standIn();
-  expect((await app.inject('/schedules/preview')).statusCode).toBe(404);
+  const response = await app.inject('/schedules/preview');
+  expect(response.statusCode).toBe(405);
+  expect(response.headers.allow).toBe('POST');
   expect(calls).toEqual([]);
 });

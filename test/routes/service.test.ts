@@ -46,7 +46,7 @@ test('job types are listed with their schemas and defaults', async () => {
   expect((await app.inject('/job-types')).json()).toEqual({
     items: [
       {
-        type: 'echo',
+        name: 'echo',
         description: 'Says it again.',
         taskQueue: 'default',
         timeout: '30s',

@@ -41,7 +41,7 @@ export const jobCatalog: JobCatalog = {
   check: (_type, input) =>
     typeof (input as { text?: unknown }).text === 'string'
       ? []
-      : [{ pointer: '/text', detail: 'is required' }],
+      : [{ pointer: '/text', detail: '`input.text` is required.' }],
 };
 
 /** The least that a schedule needs, as a body. */

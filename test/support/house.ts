@@ -60,7 +60,7 @@ export type TestWorker = {
   readonly id: string;
   /** Answers the waiting doorbells in graphile's order, at most `limit`; the runs that it now owns. */
   take(limit?: number): Promise<ClaimedRun[]>;
-  /** Claims one run as an answered doorbell would, whether it rang or not. */
+  /** Claims one run as answering its doorbell would, whether it rang or not. */
   claim(run: { id: string; attempt: number }): Promise<ClaimedRun | null>;
   /** False when the run was not this attempt's any more. */
   end(
@@ -99,6 +99,8 @@ export type House = {
   down(ms: number): void;
   spec(partial?: PartialSpec): ScheduleSpec;
   create(partial?: PartialSpec): Promise<ScheduleView>;
+  /** So many copies of a schedule, equal but for id and name, faster than creating them. */
+  copy(scheduleId: string, copies: number): Promise<void>;
   worker(): Promise<TestWorker>;
   /** A schedule's runs (or all), oldest nominal time first. */
   runsOf(scheduleId?: string): Promise<Run[]>;
@@ -106,6 +108,8 @@ export type House = {
   timetable(scheduleId?: string): Promise<string[]>;
   stateOf(scheduleId: string): Promise<StateRow>;
   doorbells(): Promise<Doorbell[]>;
+  /** Resolves when `statements` of this database wait for a lock that another connection holds. */
+  blocked(statements?: number): Promise<void>;
   /** Another pool on the same database, as another process has it; closed with the house. */
   another(name?: string): Database;
   /** Empties the database and sets the clock back, for the next test. */
@@ -176,13 +180,16 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
 
     spec({ job, ...partial } = {}) {
       specs += 1;
+      const trigger = partial.timing?.trigger;
+      // A cron trigger's zone and clock-change rules are the schedule's.
+      const { timezone, dst } = trigger?.kind === 'cron' ? trigger : { timezone: 'UTC', dst: DST_DEFAULT };
       return {
         name: `schedule-${specs}`,
         description: '',
         labels: {},
         timing: every(MINUTE),
-        timezone: 'UTC',
-        dst: DST_DEFAULT,
+        timezone,
+        dst,
         maxRuns: null,
         jitterMs: null,
         overlap: 'skip',
@@ -202,6 +209,18 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     },
 
     create: (partial) => house.schedules.create(house.spec(partial)),
+
+    async copy(scheduleId, copies) {
+      await db.execute(sql`
+        with made as (
+          insert into schedules select copy.* from schedules s, generate_series(1, ${copies}::int) n,
+            jsonb_populate_record(null::schedules, to_jsonb(s) || jsonb_build_object(
+              'id', gen_random_uuid(), 'name', s.name || '-' || n)) copy
+          where s.id = ${scheduleId} returning id
+        )
+        insert into schedule_states (schedule_id, next_run_at, due_at)
+        select made.id, h.next_run_at, h.due_at from made, schedule_states h where h.schedule_id = ${scheduleId}`);
+    },
 
     async worker() {
       const id = newId(clock.now());
@@ -242,6 +261,15 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
         from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id
         order by j.priority, j.id`);
       return rows;
+    },
+
+    async blocked(statements = 1) {
+      for (let waiting = 0; waiting < statements; ) {
+        const { rows } = await db.execute<{ n: number }>(sql`
+          select count(*)::int as n from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`);
+        waiting = rows[0]!.n;
+      }
     },
 
     another,
@@ -297,6 +325,9 @@ function createTestWorker(house: House, id: string): TestWorker {
     },
 
     async claim(run) {
+      await db.execute(sql`
+        delete from graphile_worker._private_jobs
+        where payload->>'runId' = ${run.id} and payload->>'attempt' = ${String(run.attempt)}`);
       const [claimed] = await startRuns(db, id, [{ runId: run.id, attempt: run.attempt }], clock.now());
       return claimed ?? null;
     },

@@ -52,8 +52,6 @@ export type WorkerRig = {
 
 export type RigWorkerOptions = {
   workers?: Record<string, number>;
-  /** What comes between the worker and the database. */
-  through?: (db: Db) => Db;
 };
 
 export type RigWorker = {
@@ -114,13 +112,13 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
     lines,
     script: (name, run) => void scripts.set(name, run),
 
-    async worker({ workers = { default: 10 }, through = (db) => db } = {}) {
+    async worker({ workers = { default: 10 } } = {}) {
       const database = open('rig worker');
       let asleepMs = 0;
       const pgPool = openPool({ url, connectionsMax: 6, name: 'rig graphile', onFault: () => undefined });
       onTestFinished(() => pgPool.end());
       const worker = createWorker({
-        db: through(database.db),
+        db: database.db,
         pgPool,
         clock: { now: clock.now, monotonic: () => clock.monotonic() + asleepMs },
         logger,

@@ -1,0 +1,222 @@
+/**
+ * The occurrences of a recurrence rule (RFC 5545, 3.3.10), as a pure function over days of the wall clock.
+ *
+ * The rule is read by ical.js but not expanded by it: its iterator (2.2.1) never returns for a rule that cannot match
+ * (`FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30`, its issue #1038), turns 29 February into 1 March in other years where the RFC
+ * leaves such dates out, and gives every week for `FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO`. A holiday that is quietly wrong
+ * is worse than one that is refused.
+ *
+ * 1. A rule is walked period by period (its FREQ times its INTERVAL) from the one that has the start.
+ * 2. Of a period those days remain that match every BY part; what the rule does not say is taken from the start.
+ * 3. Each day gets the rule's times of day; BYSETPOS picks from what the period then has.
+ * 4. What lies before the start is dropped; COUNT counts the rest.
+ */
+import { DAY_MS } from './local-time.ts';
+
+export type Weekday = 0 | 1 | 2 | 3 | 4 | 5 | 6;
+
+/** Lists are empty where the rule says nothing. Weekdays count from 0, Sunday. */
+export type RecurrenceRule = {
+  freq: 'YEARLY' | 'MONTHLY' | 'WEEKLY' | 'DAILY';
+  /** 1 or more. */
+  interval: number;
+  /** 1 or more. */
+  count: number | null;
+  byMonth: readonly number[];
+  byWeekNo: readonly number[];
+  byYearDay: readonly number[];
+  byMonthDay: readonly number[];
+  /** `nth` is 0 for every such weekday, 2 for the second, -1 for the last of its month or year. */
+  byDay: readonly { nth: number; weekday: number }[];
+  byHour: readonly number[];
+  byMinute: readonly number[];
+  bySecond: readonly number[];
+  bySetPos: readonly number[];
+  weekStart: number;
+};
+
+/** How many days may still be looked at. One budget may serve many rules. */
+export type DayBudget = { daysLeft: number };
+
+/** The budget is used up. */
+export class TooManyDays extends Error {}
+
+/**
+ * The occurrences from `startLocal` up to `untilLocal` (both included), ascending local times in ms. `wholeDays`:
+ * they are days, and the rule's times of day do not count. The start itself occurs when the rule matches it.
+ * Throws TooManyDays.
+ */
+export function* occurrences(
+  rule: RecurrenceRule,
+  startLocal: number,
+  untilLocal: number,
+  wholeDays: boolean,
+  budget: DayBudget,
+): Generator<number> {
+  const start = dateOf(Math.floor(startLocal / DAY_MS));
+  const full = withDefaults(rule, start);
+  const times = wholeDays ? [0] : timesOfDay(rule, startLocal - start.day * DAY_MS);
+  let left = rule.count ?? Infinity;
+  for (let period = 0; ; period += rule.interval) {
+    // Even an empty period costs something.
+    budget.daysLeft -= 1;
+    const first = firstDayOf(full, start, period);
+    // Written so that a period beyond what a Date can hold (NaN) ends it too.
+    if (!(first * DAY_MS <= untilLocal)) return;
+    const locals = daysOf(full, first, budget).flatMap((day) => times.map((time) => day * DAY_MS + time));
+    for (const local of pick(locals, rule.bySetPos)) {
+      if (local < startLocal) continue;
+      if (local > untilLocal || left <= 0) return;
+      left -= 1;
+      yield local;
+    }
+  }
+}
+
+type CivilDate = { day: number; year: number; month: number; dayOfMonth: number };
+
+function dateOf(day: number): CivilDate {
+  const date = new Date(day * DAY_MS);
+  return { day, year: date.getUTCFullYear(), month: date.getUTCMonth() + 1, dayOfMonth: date.getUTCDate() };
+}
+
+/** Days since 1970; a month of 13 is the next January. */
+function dayOf(year: number, month: number, dayOfMonth: number): number {
+  return Date.UTC(year, month - 1, dayOfMonth) / DAY_MS;
+}
+
+function weekdayOf(day: number): number {
+  return (((day + 4) % 7) + 7) % 7; // 1970-01-01 was a Thursday
+}
+
+/** RFC 5545: what a rule leaves open is as in its start. */
+function withDefaults(rule: RecurrenceRule, start: CivilDate): RecurrenceRule {
+  const byDay = [{ nth: 0, weekday: weekdayOf(start.day) }];
+  const saysDay = rule.byDay.length > 0 || rule.byMonthDay.length > 0;
+  switch (rule.freq) {
+    case 'DAILY':
+      return rule;
+    case 'WEEKLY':
+      return rule.byDay.length > 0 ? rule : { ...rule, byDay };
+    case 'MONTHLY':
+      return saysDay ? rule : { ...rule, byMonthDay: [start.dayOfMonth] };
+    case 'YEARLY': {
+      if (saysDay || rule.byYearDay.length > 0) return rule;
+      if (rule.byWeekNo.length > 0) return { ...rule, byDay };
+      const byMonth = rule.byMonth.length > 0 ? rule.byMonth : [start.month];
+      return { ...rule, byMonth, byMonthDay: [start.dayOfMonth] };
+    }
+  }
+}
+
+/** The first day of the period that lies so many units after the one of the start. */
+function firstDayOf({ freq, weekStart }: RecurrenceRule, start: CivilDate, units: number): number {
+  switch (freq) {
+    case 'DAILY':
+      return start.day + units;
+    case 'WEEKLY':
+      return startOfWeek(start.day, weekStart) + 7 * units;
+    case 'MONTHLY':
+      return dayOf(start.year, start.month + units, 1);
+    case 'YEARLY':
+      return dayOf(start.year + units, 1, 1);
+  }
+}
+
+function daysOf(rule: RecurrenceRule, first: number, budget: DayBudget): number[] {
+  if (rule.freq === 'DAILY') return matching(rule, [first], budget);
+  if (rule.freq === 'WEEKLY') return matching(rule, upTo(first, 7), budget);
+  const { year, month } = dateOf(first);
+  if (rule.freq === 'MONTHLY') return matching(rule, candidates(rule, year, month), budget);
+  const months = rule.byMonth.length > 0 ? rule.byMonth : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+  return [...months]
+    .sort((a, b) => a - b)
+    .flatMap((inYear) => matching(rule, candidates(rule, year, inYear), budget));
+}
+
+/** The days of a month that BYMONTHDAY allows. */
+function candidates({ byMonth, byMonthDay }: RecurrenceRule, year: number, month: number): number[] {
+  if (byMonth.length > 0 && !byMonth.includes(month)) return [];
+  const first = dayOf(year, month, 1);
+  const length = dayOf(year, month + 1, 1) - first;
+  if (byMonthDay.length === 0) return upTo(first, length);
+  const days = new Set<number>();
+  for (const n of byMonthDay) {
+    const dayOfMonth = n > 0 ? n : length + 1 + n;
+    // The 31st of a month of 30 days is left out, and not moved.
+    if (n !== 0 && dayOfMonth >= 1 && dayOfMonth <= length) days.add(first + dayOfMonth - 1);
+  }
+  return [...days].sort((a, b) => a - b);
+}
+
+function upTo(first: number, length: number): number[] {
+  return Array.from({ length }, (_, index) => first + index);
+}
+
+function matching(rule: RecurrenceRule, days: readonly number[], budget: DayBudget): number[] {
+  budget.daysLeft -= days.length;
+  if (budget.daysLeft < 0) throw new TooManyDays();
+  const filters = rule.byMonth.length + rule.byMonthDay.length + rule.byYearDay.length + rule.byWeekNo.length;
+  if (filters === 0 && rule.byDay.length === 0) return [...days];
+  return days.filter((day) => matches(rule, day));
+}
+
+function matches(rule: RecurrenceRule, day: number): boolean {
+  const { year, month, dayOfMonth } = dateOf(day);
+  if (rule.byMonth.length > 0 && !rule.byMonth.includes(month)) return false;
+  const monthLength = dayOf(year, month + 1, 1) - dayOf(year, month, 1);
+  if (!isAmong(rule.byMonthDay, dayOfMonth, monthLength)) return false;
+  const dayOfYear = day - dayOf(year, 1, 1) + 1;
+  const yearLength = dayOf(year + 1, 1, 1) - dayOf(year, 1, 1);
+  if (!isAmong(rule.byYearDay, dayOfYear, yearLength)) return false;
+  if (rule.byWeekNo.length > 0) {
+    const { week, weeks } = weekOf(day, rule.weekStart);
+    if (!isAmong(rule.byWeekNo, week, weeks)) return false;
+  }
+  if (rule.byDay.length === 0) return true;
+  const inMonth = rule.freq === 'MONTHLY' || rule.byMonth.length > 0;
+  const [place, length] = inMonth ? [dayOfMonth, monthLength] : [dayOfYear, yearLength];
+  return rule.byDay.some(({ nth, weekday }) => {
+    if (weekday !== weekdayOf(day)) return false;
+    return nth === 0 || nth === Math.ceil(place / 7) || nth === -Math.ceil((length - place + 1) / 7);
+  });
+}
+
+/** Whether a list is empty or has a place (1 is the first), also counted from the end (-1 is the last). */
+function isAmong(list: readonly number[], place: number, length: number): boolean {
+  return list.length === 0 || list.includes(place) || list.includes(place - length - 1);
+}
+
+function startOfWeek(day: number, weekStart: number): number {
+  return day - ((weekdayOf(day) - weekStart + 7) % 7);
+}
+
+/** ISO 8601 for any first day of the week: week 1 is the first with four days of its year. */
+function weekOf(day: number, weekStart: number): { week: number; weeks: number } {
+  const middle = startOfWeek(day, weekStart) + 3;
+  const { year } = dateOf(middle);
+  const weekAt = (inWeek: number) => Math.floor((inWeek - dayOf(year, 1, 1)) / 7) + 1;
+  return { week: weekAt(middle), weeks: weekAt(startOfWeek(dayOf(year, 12, 28), weekStart) + 3) };
+}
+
+function timesOfDay(rule: RecurrenceRule, startTime: number): number[] {
+  const seconds = Math.floor(startTime / 1_000);
+  const times = new Set<number>();
+  for (const hour of orElse(rule.byHour, Math.floor(seconds / 3_600))) {
+    for (const minute of orElse(rule.byMinute, Math.floor(seconds / 60) % 60)) {
+      for (const second of orElse(rule.bySecond, seconds % 60)) {
+        times.add(((hour * 60 + minute) * 60 + second) * 1_000);
+      }
+    }
+  }
+  return [...times].sort((a, b) => a - b);
+}
+
+function orElse(list: readonly number[], value: number): readonly number[] {
+  return list.length > 0 ? list : [value];
+}
+
+function pick(locals: readonly number[], positions: readonly number[]): readonly number[] {
+  if (positions.length === 0) return locals;
+  return locals.filter((_, index) => isAmong(positions, index + 1, locals.length));
+}
