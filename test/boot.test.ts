@@ -181,7 +181,7 @@ describe('it does not start, and says why and what to do,', () => {
     expect(existsSync(dataDir)).toBe(false);
   });
 
-  it.each(['0.0.0.0', '::', '192.0.2.1', 'example.org'])('on %s without an API key', async (host) => {
+  it.each(['0.0.0.0', 'example.org'])('on %s without an API key', async (host) => {
     const child = nodeMain({ HOST: host, DATA_DIR: newDataDir() });
     expect(await child.exited).toEqual({ code: 78, signal: null });
     expect(child.output()).toContain(`CARILLON_API_KEY: must be set when HOST (${host}) is not a loopback`);

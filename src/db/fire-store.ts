@@ -7,7 +7,9 @@ import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
 import { toTrigger } from './schedule-store.ts';
 
-type DueRow = {
+type HotRow = { id: string; next_run_at: number; active_runs: number; fired: number };
+
+type DefinitionRow = {
   id: string;
   name: string;
   trigger: unknown;
@@ -20,9 +22,6 @@ type DueRow = {
   overlap: string;
   catch_up: string;
   catch_up_window_ms: number;
-  next_run_at: number;
-  active_runs: number;
-  fired: number;
 };
 
 /** Epoch milliseconds, which cost less to send in bulk than texts, as an instant. */
@@ -34,37 +33,39 @@ const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 10
  * command, or an ending run) holds are passed over; they are seen in the next pass.
  */
 export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<DueSchedule[]> {
-  const { rows } = await tx.execute<DueRow>(sql`
-    with due as materialized (
-      select schedule_id, next_run_at, due_at, active_runs, fired from schedule_states
-      where due_at <= ${new Date(nowMs).toISOString()}
-      order by due_at limit ${limit}
-      for update skip locked
-    )
-    select s.id, s.name, s.trigger, s.timezone, s.dst,
-      ${epochMs('s.start_at')} as start_at, ${epochMs('s.end_at')} as end_at,
-      s.max_runs, s.jitter_ms::float8 as jitter_ms, s.overlap, s.catch_up,
-      s.catch_up_window_ms::float8 as catch_up_window_ms,
-      ${epochMs('due.next_run_at')} as next_run_at, due.active_runs, due.fired::float8 as fired
-    from due join schedules s on s.id = due.schedule_id
-    order by due.due_at`);
-  return rows.map((row) => ({
-    id: row.id,
-    name: row.name,
-    timing: {
-      trigger: toTrigger(row.trigger, row.timezone, row.dst),
-      startAtMs: row.start_at,
-      endAtMs: row.end_at,
-    },
-    jitterMs: row.jitter_ms,
-    maxRuns: row.max_runs,
-    overlap: row.overlap as OverlapPolicy,
-    catchUp: row.catch_up as CatchUpPolicy,
-    catchUpWindowMs: row.catch_up_window_ms,
-    nextRunAtMs: row.next_run_at,
-    activeRuns: row.active_runs,
-    fired: row.fired,
-  }));
+  const locked = await tx.execute<HotRow>(sql`
+    select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, fired::float8 as fired
+    from schedule_states where due_at <= ${new Date(nowMs).toISOString()}
+    order by due_at limit ${limit}
+    for update skip locked`);
+  if (locked.rows.length === 0) return [];
+  // Read after the locks were taken, in a statement of its own: with the snapshot of the one above, a schedule that
+  // was rescheduled at that moment would come with its new time and its old trigger.
+  const { rows } = await tx.execute<DefinitionRow>(sql`
+    select id, name, trigger, timezone, dst, ${epochMs('start_at')} as start_at, ${epochMs('end_at')} as end_at,
+      max_runs, jitter_ms::float8 as jitter_ms, overlap, catch_up, catch_up_window_ms::float8 as catch_up_window_ms
+    from schedules where id = any(${sql.param(locked.rows.map((row) => row.id))}::uuid[])`);
+  const definitions = new Map(rows.map((row) => [row.id, row]));
+  return locked.rows.map((hot) => {
+    const row = definitions.get(hot.id)!;
+    return {
+      id: row.id,
+      name: row.name,
+      timing: {
+        trigger: toTrigger(row.trigger, row.timezone, row.dst),
+        startAtMs: row.start_at,
+        endAtMs: row.end_at,
+      },
+      jitterMs: row.jitter_ms,
+      maxRuns: row.max_runs,
+      overlap: row.overlap as OverlapPolicy,
+      catchUp: row.catch_up as CatchUpPolicy,
+      catchUpWindowMs: row.catch_up_window_ms,
+      nextRunAtMs: hot.next_run_at,
+      activeRuns: hot.active_runs,
+      fired: hot.fired,
+    };
+  });
 }
 
 /** A fire with an input of its own, as `trigger` makes it; null: the schedule's. */

@@ -40,13 +40,15 @@ export async function startRuns(
   doorbells: readonly { runId: string; attempt: number }[],
   nowMs: number,
 ): Promise<ClaimedRun[]> {
+  // Rows are locked in this order, the one in which commands lock a schedule's runs.
+  const sorted = doorbells.toSorted((a, b) => (a.runId < b.runId ? -1 : 1));
   const { rows } = await executePrepared<ClaimedRun>(
     db,
     'start_runs',
     sql`
     update runs r set status = 'running', worker_id = ${workerId}, attempt_started_at = ${iso(nowMs)},
       started_at = coalesce(r.started_at, ${iso(nowMs)})
-    from unnest(${array(doorbells.map((d) => d.runId))}::uuid[], ${array(doorbells.map((d) => d.attempt))}::int[]) as d(id, attempt)
+    from unnest(${array(sorted.map((d) => d.runId))}::uuid[], ${array(sorted.map((d) => d.attempt))}::int[]) as d(id, attempt)
     where r.id = d.id and r.attempt = d.attempt
       and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
     returning r.id, r.attempt, r.schedule_id as "scheduleId", r.schedule_name as "scheduleName",

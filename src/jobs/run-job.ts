@@ -164,7 +164,10 @@ function failure(
   fault: Fault,
   status: 'failed' | 'timed_out' = 'failed',
 ): AttemptEnd {
-  const kept = { type: clean(error.type).slice(0, typeLengthMax).toWellFormed(), message: clean(error.message) };
+  const kept = {
+    type: clean(error.type).slice(0, typeLengthMax).toWellFormed(),
+    message: clean(error.message),
+  };
   const again = live.stopRequested
     ? null
     : decideRetry(run.retry, run.failures + 1, {

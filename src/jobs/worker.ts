@@ -184,7 +184,6 @@ export function createWorker(parts: WorkerParts): Worker {
       abort(older, 'lease_lost', 'The run went on without this attempt.');
       await older.left;
     }
-    if (draining !== null || !lease.held) throw new Error('this worker takes no runs now');
     const key = `${doorbell.runId} ${doorbell.attempt}`;
     // Rung twice: the other one is at it.
     if (live.has(doorbell.runId) || starting.has(key)) return;
@@ -202,18 +201,21 @@ export function createWorker(parts: WorkerParts): Worker {
   }
 
   /**
-   * Tries until the database answers, since a doorbell that is given back to graphile rings seconds later, and one
-   * that cannot even be given back stays locked. Claiming again what was claimed before the answer was lost is no harm.
+   * Tries until the lease is good and the database answers, since a doorbell that is given back to graphile rings
+   * seconds later, and one that cannot even be given back stays locked. If that takes too long, this worker is declared
+   * lost and its doorbells ring elsewhere. Claiming again what was claimed before the answer was lost is no harm.
    */
   async function claim(doorbells: readonly Doorbell[]): Promise<ClaimedRun[]> {
     for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
       // A run that is claimed while strays are looked for would look like one.
-      while (sweeping !== null) await sweeping;
+      while (sweeping !== null || (!lease.held && draining === null))
+        await (sweeping ?? pause(databasePauseMsMin));
+      if (draining !== null) throw new Error('this worker takes no runs now');
       try {
         return await startRuns(db, lease.workerId, doorbells, clock.now());
       } catch (error) {
         inDoubt = true;
-        if (draining !== null || !lease.held || isRefusal(error)) throw error;
+        if (isRefusal(error)) throw error;
         logger.warn(
           `could not claim ${doorbells.length} runs: ${messageOf(error)}; tried again in ${pauseMs} ms`,
         );

@@ -108,7 +108,8 @@ function presentAttempt(attempt: RunAttempt): z.output<typeof attemptAnswer> {
     startedAt: toIso(attempt.startedAtMs),
     finishedAt: presentInstant(attempt.finishedAtMs),
     status: attempt.status,
-    error: attempt.error,
+    // While an attempt runs, its run still tells the error of the one before.
+    error: attempt.finishedAtMs === null ? null : attempt.error,
     worker: attempt.worker,
   };
 }

@@ -59,11 +59,13 @@ export function* occurrences(
   let left = rule.count ?? Infinity;
   for (let period = 0; ; period += rule.interval) {
     // Even an empty period costs something.
-    budget.daysLeft -= 1;
+    spend(budget, 1);
     const first = firstDayOf(full, start, period);
     // Written so that a period beyond what a Date can hold (NaN) ends it too.
     if (!(first * DAY_MS <= untilLocal)) return;
-    const locals = daysOf(full, first, budget).flatMap((day) => times.map((time) => day * DAY_MS + time));
+    const days = daysOf(full, first, budget);
+    spend(budget, days.length * times.length * (1 + rule.bySetPos.length));
+    const locals = days.flatMap((day) => times.map((time) => day * DAY_MS + time));
     for (const local of pick(locals, rule.bySetPos)) {
       if (local < startLocal) continue;
       if (local > untilLocal || left <= 0) return;
@@ -124,14 +126,21 @@ function firstDayOf({ freq, weekStart }: RecurrenceRule, start: CivilDate, units
 }
 
 function daysOf(rule: RecurrenceRule, first: number, budget: DayBudget): number[] {
-  if (rule.freq === 'DAILY') return matching(rule, [first], budget);
-  if (rule.freq === 'WEEKLY') return matching(rule, upTo(first, 7), budget);
   const { year, month } = dateOf(first);
-  if (rule.freq === 'MONTHLY') return matching(rule, candidates(rule, year, month), budget);
-  const months = rule.byMonth.length > 0 ? rule.byMonth : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-  return [...months]
-    .sort((a, b) => a - b)
-    .flatMap((inYear) => matching(rule, candidates(rule, year, inYear), budget));
+  switch (rule.freq) {
+    case 'DAILY':
+      return matching(rule, [first], budget);
+    case 'WEEKLY':
+      return matching(rule, upTo(first, 7), budget);
+    case 'MONTHLY':
+      return matching(rule, candidates(rule, year, month), budget);
+    case 'YEARLY': {
+      const months = rule.byMonth.length > 0 ? rule.byMonth : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+      return [...months]
+        .sort((a, b) => a - b)
+        .flatMap((inYear) => matching(rule, candidates(rule, year, inYear), budget));
+    }
+  }
 }
 
 /** The days of a month that BYMONTHDAY allows. */
@@ -153,29 +162,58 @@ function upTo(first: number, length: number): number[] {
   return Array.from({ length }, (_, index) => first + index);
 }
 
+/** Those of some days of one week or month that every BY part matches. */
 function matching(rule: RecurrenceRule, days: readonly number[], budget: DayBudget): number[] {
-  budget.daysLeft -= days.length;
-  if (budget.daysLeft < 0) throw new TooManyDays();
-  const filters = rule.byMonth.length + rule.byMonthDay.length + rule.byYearDay.length + rule.byWeekNo.length;
-  if (filters === 0 && rule.byDay.length === 0) return [...days];
-  return days.filter((day) => matches(rule, day));
+  const { byMonth, byMonthDay, byYearDay, byWeekNo, byDay } = rule;
+  const filters = byMonth.length + byMonthDay.length + byYearDay.length + byWeekNo.length + byDay.length;
+  if (filters === 0) return [...days];
+  // A rule may list hundreds of things, and each day is held against all of them.
+  spend(budget, days.length * (1 + Math.floor(filters / 32)));
+  const weekdays = new Set(byDay.map(({ weekday }) => weekday));
+  const found: number[] = [];
+  let month: Month | null = null;
+  for (const day of days) {
+    if (weekdays.size > 0 && !weekdays.has(weekdayOf(day))) continue;
+    if (month === null || day >= month.first + month.length) month = monthOf(day);
+    if (matches(rule, day, month)) found.push(day);
+  }
+  return found;
 }
 
-function matches(rule: RecurrenceRule, day: number): boolean {
+function spend(budget: DayBudget, days: number): void {
+  budget.daysLeft -= days;
+  if (budget.daysLeft < 0) throw new TooManyDays();
+}
+
+type Month = { number: number; first: number; length: number; yearFirst: number; yearLength: number };
+
+function monthOf(day: number): Month {
   const { year, month, dayOfMonth } = dateOf(day);
-  if (rule.byMonth.length > 0 && !rule.byMonth.includes(month)) return false;
-  const monthLength = dayOf(year, month + 1, 1) - dayOf(year, month, 1);
-  if (!isAmong(rule.byMonthDay, dayOfMonth, monthLength)) return false;
-  const dayOfYear = day - dayOf(year, 1, 1) + 1;
-  const yearLength = dayOf(year + 1, 1, 1) - dayOf(year, 1, 1);
-  if (!isAmong(rule.byYearDay, dayOfYear, yearLength)) return false;
+  const first = day - dayOfMonth + 1;
+  const yearFirst = dayOf(year, 1, 1);
+  return {
+    number: month,
+    first,
+    length: dayOf(year, month + 1, 1) - first,
+    yearFirst,
+    yearLength: dayOf(year + 1, 1, 1) - yearFirst,
+  };
+}
+
+function matches(rule: RecurrenceRule, day: number, month: Month): boolean {
+  if (rule.byMonth.length > 0 && !rule.byMonth.includes(month.number)) return false;
+  const dayOfMonth = day - month.first + 1;
+  if (!isAmong(rule.byMonthDay, dayOfMonth, month.length)) return false;
+  const dayOfYear = day - month.yearFirst + 1;
+  if (!isAmong(rule.byYearDay, dayOfYear, month.yearLength)) return false;
   if (rule.byWeekNo.length > 0) {
     const { week, weeks } = weekOf(day, rule.weekStart);
     if (!isAmong(rule.byWeekNo, week, weeks)) return false;
   }
   if (rule.byDay.length === 0) return true;
   const inMonth = rule.freq === 'MONTHLY' || rule.byMonth.length > 0;
-  const [place, length] = inMonth ? [dayOfMonth, monthLength] : [dayOfYear, yearLength];
+  const place = inMonth ? dayOfMonth : dayOfYear;
+  const length = inMonth ? month.length : month.yearLength;
   return rule.byDay.some(({ nth, weekday }) => {
     if (weekday !== weekdayOf(day)) return false;
     return nth === 0 || nth === Math.ceil(place / 7) || nth === -Math.ceil((length - place + 1) / 7);

@@ -2,9 +2,12 @@
  * The times of a trigger, as pure functions of values. `nextAfter` is the seam between "when" and everything else:
  * dispatcher, preview, catch-up and the API ask nothing else.
  */
-import { type CronExpression, parseCron } from './cron-expression.ts';
-import { nextCron } from './cron-times.ts';
+import { createCronCache } from './cron-cache.ts';
+import type { CronExpression } from './cron-expression.ts';
 import type { Timing, Trigger } from './schedule.ts';
+
+/** Many schedules share few expressions: a herd of equal ones costs one search. It changes the cost and nothing else. */
+const cache = createCronCache(10_000);
 
 /** Time ends with the year 9999: RFC 3339 has four digits for a year, and Postgres reads no more. */
 const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
@@ -43,9 +46,7 @@ function nextOf(trigger: Trigger, seedName: string, afterMs: number): number | n
   switch (trigger.kind) {
     case 'cron':
       return earliest(
-        trigger.expressions.map((text) =>
-          nextCron(parsed(text, seedName), trigger.timezone, trigger.dst, afterMs),
-        ),
+        trigger.expressions.map((text) => cache.next(text, seedName, trigger.timezone, trigger.dst, afterMs)),
       );
     case 'every': {
       const { everyMs, offsetMs } = trigger;
@@ -62,18 +63,7 @@ function earliest(times: readonly (number | null)[]): number | null {
   return least;
 }
 
-/** Parsing costs more than computing, and many schedules share few expressions. Full: start again. */
-const parsedMax = 10_000;
-const parsedExpressions = new Map<string, CronExpression>();
-
 /** As parseCron, but remembers what it has read. */
 export function parsed(text: string, seedName: string): CronExpression {
-  const key = /h/i.test(text) ? `${text}\n${seedName}` : text;
-  let expression = parsedExpressions.get(key);
-  if (expression === undefined) {
-    expression = parseCron(text, seedName);
-    if (parsedExpressions.size >= parsedMax) parsedExpressions.clear();
-    parsedExpressions.set(key, expression);
-  }
-  return expression;
+  return cache.parse(text, seedName);
 }

@@ -10,7 +10,7 @@ it('takes nothing new, lets runs end within the grace, hands the others back at 
   const { node, create, trigger, hold, witness, run, reaches, doorbells } = await setupScene();
   const [leaving, other] = await Promise.all([
     node({ roles: 'worker', graceSeconds: 3 }),
-    node({ roles: 'api,dispatcher' }),
+    node({ roles: 'api' }),
   ]);
   const ends = await hold(other);
   const stays = await hold(other);
@@ -81,7 +81,7 @@ it('a second signal is not waited for: the process leaves at once, and its runs 
   const { node, hold, witness, silence, reaches } = await setupScene();
   const [hasty, other] = await Promise.all([
     node({ roles: 'worker', graceSeconds: 600 }),
-    node({ roles: 'api,dispatcher,worker', workers: 'other:1' }),
+    node({ roles: 'api' }),
   ]);
   const held = await hold(other);
   await witness.hit(held, 1);
@@ -97,7 +97,7 @@ it('a second signal is not waited for: the process leaves at once, and its runs 
   expect(await hasty.exited).toEqual({ code: 1, signal: null });
   expect(hasty.output()).toContain('SIGINT again; leaving at once');
   await silence(hasty.pid);
-  await node({ roles: 'worker' });
+  await node({ roles: 'dispatcher,worker' });
   (await witness.hit(held, 2)).release();
   await reaches(other, held, 'succeeded');
 });

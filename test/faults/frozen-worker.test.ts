@@ -8,12 +8,12 @@ vi.setConfig({ testTimeout: 60_000 });
 
 it('loses its run to another worker, and what it says of it after waking changes nothing', async () => {
   const { node, hold, witness, sql, silence, reaches, run, trigger, doorbells } = await setupScene();
-  const [frozen, other] = await Promise.all([node({ roles: 'worker' }), node({ roles: 'api,dispatcher' })]);
+  const [frozen, other] = await Promise.all([node({ roles: 'worker' }), node({ roles: 'api' })]);
   const held = await hold(other);
   const first = await witness.hit(held, 1);
   frozen.kill('SIGSTOP');
   await silence(frozen.pid);
-  const awake = await node({ roles: 'worker' });
+  const awake = await node({ roles: 'dispatcher,worker' });
   const second = await witness.hit(held, 2);
 
   // The answer for which the zombie waits is there when it wakes: for it, the run has failed.

@@ -144,7 +144,7 @@ describe('create refuses', () => {
       issues: [
         { pointer: '/job/input/text' },
         { pointer: '/job/input/tags/a' },
-        { pointer: '/job/input/odd~1name~0', detail: '"odd/name~" is not a field of this input.' },
+        { pointer: '/job/input/odd~1name~0' },
       ],
     });
     expect(await count()).toBe(0);

@@ -171,6 +171,8 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     },
 
     async live(ms) {
+      // What was silent until now stays so.
+      await pulse.beat();
       clock.advance(ms);
       await db.execute(sql`update dispatch_state set alive_until = ${new Date(clock.now()).toISOString()}`);
       await pulse.beat();

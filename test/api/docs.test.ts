@@ -1,0 +1,111 @@
+/** GET /docs and /openapi.json: what they show works as it is shown. */
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { setupApi } from '../support/api-house.ts';
+import { MINUTE } from '../support/timings.ts';
+
+const api = await setupApi();
+beforeEach(() => api.reset());
+afterAll(() => api.close());
+
+type Parameter = { name: string; in: string; schema: { examples?: unknown[] }; examples?: unknown };
+type Operation = {
+  operationId: string;
+  parameters?: Parameter[];
+  requestBody?: { content: Record<string, { example: unknown }> };
+  responses: Record<string, unknown>;
+};
+type Document = { openapi: string; info: object; paths: Record<string, Record<string, Operation>> };
+
+const document = (await api.get('/openapi.json')).body as Document;
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    path,
+    method,
+    operation,
+    name: operation.operationId,
+  })),
+);
+
+test('the document is OpenAPI 3.1, as JSON', async () => {
+  const response = await api.get('/openapi.json');
+  expect(response.type).toBe('application/json');
+  expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
+});
+
+/** The schedule `ping` of the examples, and a run of it that has ended or, for a cancel, has not. */
+async function prepare(name: string): Promise<string> {
+  await api.create('ping', {
+    labels: { team: 'data' },
+    job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
+  });
+  if (name === 'resumeSchedule') await api.post('/schedules/ping/pause');
+  const { id } = await api.trigger('ping');
+  if (name === 'cancelRun') return id;
+  const worker = await api.house.worker();
+  for (const run of await worker.take()) await worker.succeed(run);
+  await api.house.live(MINUTE);
+  // The name of the example is to be free.
+  if (name === 'createSchedule') await api.delete('/schedules/ping');
+  return id;
+}
+
+test.each(operations)('$name works as its example shows it', async ({ path, method, operation, name }) => {
+  const run = await prepare(name);
+  const ref = operation.parameters?.find((parameter) => parameter.name === 'id');
+  const [example] = ref?.schema.examples ?? [];
+  if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
+  const url = path.replace('{id}', path.startsWith('/runs') ? run : String(example));
+  const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
+  for (const [type, content] of contents) {
+    const request = api.agent[method as 'post'](url);
+    if (operation.requestBody !== undefined) {
+      expect(content.example).toBeDefined();
+      request.set('content-type', type).send(JSON.stringify(content.example));
+    }
+    const response = await request;
+    expect(response.status, response.text).toBeLessThan(300);
+    expect(Object.keys(operation.responses)).toContain(String(response.status));
+  }
+});
+
+test.each(
+  operations.filter(({ method }) => method === 'get'),
+)('$name takes each query parameter as its example shows it', async ({ path, operation, name }) => {
+  const run = await prepare(name);
+  for (const parameter of operation.parameters ?? []) {
+    const [example] = parameter.schema.examples ?? [];
+    if (parameter.in !== 'query' || example === undefined) continue;
+    const query = new URLSearchParams({ [parameter.name]: String(example) });
+    const response = await api.get(
+      `${path.replace('{id}', path.startsWith('/runs') ? run : 'ping')}?${query}`,
+    );
+    expect(response.status, response.text).toBe(200);
+  }
+});
+
+test('Swagger UI is HTML, whose scripts, styles and pictures are all there', async () => {
+  const page = await api.get('/docs').redirects(2);
+  expect(page.status).toBe(200);
+  expect(page.type).toBe('text/html');
+  const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, asset = '']) => asset);
+  expect(assets.length).toBeGreaterThan(4);
+  const types: Record<string, RegExp> = { js: /javascript/, css: /css/, png: /png/ };
+  for (const asset of assets) {
+    const response = await api.get(new URL(asset, `${api.address}/docs/`).pathname);
+    expect(response.status, asset).toBe(200);
+    expect(response.type, asset).toMatch(types[asset.split('.').at(-1)!] ?? /./);
+  }
+});
+
+test('the page may load from its own service only, over http as well', async () => {
+  const policy = (await api.get('/docs').redirects(2)).headers['content-security-policy'];
+  expect(policy).toContain("default-src 'self'");
+  expect(policy).not.toContain('upgrade-insecure-requests');
+  const initializer = await api.get('/docs/static/swagger-initializer.js');
+  expect(initializer.text).not.toMatch(/https?:\/\/(?!www\.w3\.org)/);
+});
+
+test('/ leads to the docs', async () => {
+  const response = await api.get('/').redirects(0);
+  expect([response.status, response.headers.location]).toEqual([302, '/docs']);
+});

@@ -1,0 +1,153 @@
+/** What holds for every path and method that there is, as the API's own document lists them. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setupApi } from '../support/api-house.ts';
+import { expectProblem } from './wire-shapes.ts';
+
+const apiKey = 'correct-horse-battery';
+const api = await setupApi();
+const locked = await setupApi({ apiKey });
+afterAll(() => Promise.all([api.close(), locked.close()]));
+
+type Paths = Record<string, Record<string, { requestBody?: object; security?: unknown[] }>>;
+const { paths } = (await api.get('/openapi.json')).body as { paths: Paths };
+const routes = Object.entries(paths).flatMap(([path, operations]) =>
+  Object.entries(operations).map(([method, operation]) => ({
+    method,
+    path,
+    operation,
+    name: `${method} ${path}`,
+  })),
+);
+const nobody = '018f2f6e-7a00-7000-8000-000000000001';
+let run: string;
+beforeAll(async () => {
+  await api.create('ping');
+  run = (await api.trigger('ping')).id;
+});
+const fill = (path: string) => path.replace('{id}', path.startsWith('/runs') ? run : 'ping');
+
+test('the contract’s routes of this version are all there', () => {
+  const command = (name: string) => `post /schedules/{id}/${name}`;
+  expect(routes.map((route) => route.name).sort()).toEqual(
+    [
+      ...['post /schedules', 'get /schedules', 'post /schedules/preview'],
+      ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
+      ...['pause', 'resume', 'stop', 'reschedule', 'trigger'].map(command),
+      ...['get /schedules/{id}/runs', 'get /schedules/{id}/upcoming'],
+      ...[
+        'get /runs',
+        'get /runs/{id}',
+        'get /runs/{id}/logs',
+        'post /runs/{id}/cancel',
+        'post /runs/{id}/retry',
+      ],
+      ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
+    ].sort(),
+  );
+});
+
+describe.each(Object.keys(paths))('%s', (path) => {
+  const methods = Object.keys(paths[path]!).map((method) => method.toUpperCase());
+  const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].sort().join(', ');
+
+  test('tells its methods to OPTIONS', async () => {
+    const response = await api.agent.options(fill(path));
+    expect([response.status, response.headers.allow, response.text]).toEqual([204, allow, '']);
+  });
+
+  test.each(
+    ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => !allow.includes(method)),
+  )('refuses %s with a 405 that says what it takes', async (method) => {
+    // A name that is a route is what is wrong with this one.
+    if (method === 'PUT' && path === '/schedules/preview') return;
+    const response = await fetch(api.address + fill(path), { method });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+    if (method === 'HEAD') return;
+    expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(await response.json()).toMatchObject({ status: 405, code: 'method_not_allowed' });
+  });
+
+  test.runIf(methods.includes('GET'))('answers HEAD as GET, without a body', async () => {
+    const head = await fetch(api.address + fill(path), { method: 'HEAD' });
+    const get = await fetch(api.address + fill(path));
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'));
+    await get.body?.cancel();
+  });
+});
+
+describe.each(routes)('$name', ({ method, path, operation }) => {
+  const ask = (headers: Record<string, string> = {}) =>
+    fetch(locked.address + path.replace('{id}', nobody), {
+      method: method.toUpperCase(),
+      headers,
+    });
+
+  test.runIf(operation.security?.length === 0)('needs no API key', async () => {
+    expect((await ask()).status).toBe(200);
+  });
+
+  test.runIf(operation.security === undefined)(
+    'wants the API key, before it looks at anything else',
+    async () => {
+      for (const headers of [
+        {},
+        { authorization: 'Bearer wrong-horse-battery' },
+        { authorization: apiKey },
+      ]) {
+        const response = await ask(headers as Record<string, string>);
+        expect(response.status).toBe(401);
+        expect(response.headers.get('www-authenticate')).toMatch(/^Bearer realm="carillon"/);
+        expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+        expect(await response.json()).toMatchObject({ code: 'unauthorized' });
+      }
+      const opened = await ask({ authorization: `Bearer ${apiKey}` });
+      expect(opened.status).not.toBe(401);
+      await opened.body?.cancel();
+    },
+  );
+});
+
+test('with a key, what is no route is told to those only who have it; the docs are open', async () => {
+  expect((await locked.get('/nope')).status).toBe(401);
+  expect((await locked.agent.options('/schedules')).status).toBe(401);
+  expect((await locked.delete('/schedules')).status).toBe(401);
+  expect((await locked.get('/nope').set('authorization', `Bearer ${apiKey}`)).status).toBe(404);
+  for (const path of ['/docs', '/openapi.json']) expect((await locked.get(path)).status).toBe(200);
+});
+
+const commands = routes.filter((route) => route.operation.requestBody !== undefined);
+const bodies: [string, Record<string, string>, string][] = [
+  ['no body and no type', {}, ''],
+  ['no body under the JSON type', { 'content-type': 'application/json' }, ''],
+  ['no body under the form type', { 'content-type': 'application/x-www-form-urlencoded' }, ''],
+  ['{} under the JSON type', { 'content-type': 'application/json; charset=utf-8' }, '{}'],
+  ['{} under the form type', { 'content-type': 'application/x-www-form-urlencoded' }, '{}'],
+  ['{} as text', { 'content-type': 'text/plain;charset=UTF-8' }, '{}'],
+];
+
+describe.each(commands)('$name', ({ method, path }) => {
+  test.each(bodies)('takes %s for an empty body', async (_what, headers, text) => {
+    // Nobody's schedule: what is asked for is found out after the body was read.
+    const url = api.address + path.replace('{id}', path.startsWith('/runs') ? nobody : 'nowhere');
+    const body = text === '' ? null : Buffer.from(text);
+    const response = await fetch(url, { method: method.toUpperCase(), headers, body });
+    // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.
+    const needsMore = method === 'put' || !path.includes('{id}');
+    expect(await response.json()).toMatchObject(
+      needsMore ? { status: 400, code: 'invalid' } : { status: 404, code: 'not_found' },
+    );
+  });
+
+  test.each(['[]', '"x"', '5', 'null', '{"surely": "unknown"}', '{'])('refuses the body %s', async (text) => {
+    const request = api.agent[method as 'post'](fill(path))
+      .set('content-type', 'application/json')
+      .send(text);
+    expectProblem(await request, { status: 400 });
+  });
+
+  test('refuses what is no JSON by its type: a 415', async () => {
+    const request = api.agent[method as 'post'](fill(path)).set('content-type', 'text/xml').send('<x/>');
+    expectProblem(await request, { status: 415, words: 'application/json' });
+  });
+});

@@ -1,0 +1,20 @@
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { type OwnPostgres, startOwnPostgres } from '../support/database.ts';
+import { setupScene } from '../support/fault-scene.ts';
+vi.setConfig({ testTimeout: 60_000 });
+let postgres: OwnPostgres;
+beforeAll(async () => { postgres = await startOwnPostgres(); }, 60_000);
+afterAll(() => postgres.stop());
+it.each(Array.from({length:16},(_, i)=>i))('x %d', async () => {
+  const scene = await setupScene({ url: postgres.url });
+  const node = await scene.node({ graceSeconds: 1, env: { LOG_LEVEL: 'warn', NODE_OPTIONS: '--import /tmp/faults/preload.ts' } });
+  await postgres.kill9();
+  const t = performance.now();
+  node.kill('SIGTERM');
+  const { code } = await node.exited;
+  const took = performance.now() - t;
+  console.log('took', took);
+  if (node.output().includes('BEFORE')) console.log(node.output().slice(node.output().indexOf('BEFORE')));
+  expect(code).toBe(0);
+  await postgres.restart('fast');
+});
