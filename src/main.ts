@@ -17,6 +17,8 @@ const exitCodes = { ok: 0, fault: 1, badConfiguration: 78 } as const;
  * A person who means it twice takes longer.
  */
 const sameSignalMs = 500;
+/** What stopping in order may take beyond the grace of the runs. Then it is cut short: a hung connection must not hold us. */
+const stopSlackMs = 15_000;
 /** How long the embedded Postgres may take to stop when all else is left as it is. */
 const leaveMs = 3000;
 
@@ -38,13 +40,12 @@ async function main(): Promise<void> {
     stoppingSinceMs = performance.now();
     logger.info(`${why}: stopping; running runs have ${config.shutdownGraceMs / 1000} s to end`);
     process.exitCode = exitCode;
-    try {
-      await stopService();
-      await stopDatabase();
-    } catch (error) {
+    const tolerate = (error: unknown) => {
       logger.error({ err: error }, `could not stop in order: ${messageOf(error)}`);
       process.exitCode = exitCodes.fault;
-    }
+    };
+    await within(config.shutdownGraceMs + stopSlackMs, stopService()).catch(tolerate);
+    await stopDatabase().catch(tolerate);
     // Whoever leaves decides how.
     if (leaving) return;
     logger.info('stopped');
@@ -130,6 +131,14 @@ function hint(error: unknown, config: Config): string {
   if (code === 'ECONNREFUSED' && config.databaseUrl !== null)
     return `Postgres at DATABASE_URL does not answer (${message}). Is it running?`;
   return message;
+}
+
+async function within(limitMs: number, stopped: Promise<void>): Promise<void> {
+  // This timer also keeps the process alive: a promise alone does not, and we would be gone before we are done.
+  const late = pause(limitMs).then(() => {
+    throw new Error(`not everything has stopped within ${limitMs / 1000} s`);
+  });
+  await Promise.race([stopped, late]);
 }
 
 function pause(ms: number): Promise<null> {

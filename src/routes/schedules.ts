@@ -22,7 +22,7 @@ const listQuery = z.strictObject({
     .string()
     .regex(/^[^:]+:/s, 'must be a key and a value with ":" between them, such as "team:data"')
     .optional()
-    .meta({ description: 'Only schedules with this label, as `key:value`.', examples: ['team:data'] }),
+    .describe('Only schedules with this label, as `key:value`: `team:data`.'),
   q: z.string().max(200).optional().describe('Part of a name or description, in upper or lower case.'),
   lastStatus: z.enum(runStatuses).optional().describe('How the last run ended.'),
   ...pageQuery,

@@ -8,8 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
-import { outageHoleMs, readOutages } from '../db/outage-store.ts';
-import { findRun, findRuns, listActiveRuns } from '../db/run-history-store.ts';
+import { findRun } from '../db/run-history-store.ts';
 import { lockActiveRuns, signalRunning, withdrawWaiting } from '../db/run-store.ts';
 import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
 import {
@@ -22,13 +21,12 @@ import {
   type StoredSchedule,
   updateSchedule,
 } from '../db/schedule-store.ts';
-import { conflict, type DomainError, invalid, invalidAll, notFound } from '../errors.ts';
+import { invalid, invalidAll } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
-import { newId, scheduledRunId } from '../runs/run-id.ts';
+import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
-import { type DueSchedule, dueAt, type Outage, type PlannedFire, planFires } from './fire-plan.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { decideOverlap } from './overlap.ts';
 import type {
@@ -36,11 +34,28 @@ import type {
   OverlapPolicy,
   Schedule,
   ScheduleSpec,
-  ScheduleStatus,
   ScheduleView,
   Timing,
 } from './schedule.ts';
-import { nextAfter, nextTimes } from './trigger.ts';
+import {
+  firstTime,
+  haveSameTimes,
+  nextTime,
+  roomForRuns,
+  statusAfter,
+  upcomingTimes,
+} from './schedule-next.ts';
+import {
+  completedIsOver,
+  isNotFound,
+  nameTaken,
+  neverAgain,
+  stoppedIsFinal,
+  unknownSchedule,
+} from './schedule-refusals.ts';
+import { viewOf, viewsOf } from './schedule-view.ts';
+import { catchUpPause, dropPending, settle } from './settle.ts';
+import { nextTimes } from './trigger.ts';
 
 export type ScheduleFilter = ScheduleListFilter;
 
@@ -81,13 +96,6 @@ export type ScheduleServiceParts = {
   onChange(): void;
 };
 
-/** How many nominal times a command settles or catches up at once; a backlog beyond it is the dispatcher's. */
-const settleTimesMax = 1000;
-/** A resume that is to run more nominal times than this at once is refused. */
-const resumeTimesMax = 10_000;
-const upcomingShown = 5;
-const runningShown = 20;
-
 export function createScheduleService({
   db,
   clock,
@@ -99,38 +107,6 @@ export function createScheduleService({
     const schedule = await lockSchedule(tx, ref);
     if (schedule === null) throw unknownSchedule(ref);
     return schedule;
-  }
-
-  /** Gives every nominal time that is due by now its disposition, as the dispatcher would have in a moment. */
-  async function settle(tx: Tx, schedule: StoredSchedule, nowMs: number): Promise<StoredSchedule> {
-    let current = schedule;
-    // A backlog of more than `settleTimesMax` takes several turns; each one moves the next time on.
-    while (isOverdue(current, nowMs)) {
-      const outages = await readOutages(tx, nowMs, outageHoleMs);
-      const { fires, state } = planFires(asDue(current), { nowMs, outages, timesMax: settleTimesMax });
-      await recordFires(tx, { fires, states: [state] }, nowMs, served());
-      current = (await findSchedule(tx, schedule.id))!;
-      if (state.fault !== null) break;
-    }
-    return current;
-  }
-
-  /** A nominal time that has passed but waits out its jitter is not forgotten by what takes it away. */
-  async function dropPending(tx: Tx, schedule: StoredSchedule, reason: string, nowMs: number): Promise<void> {
-    const atMs = schedule.nextRunAtMs;
-    if (schedule.status !== 'active' || atMs === null || atMs > nowMs) return;
-    const fire: PlannedFire = {
-      runId: scheduledRunId(schedule.id, atMs),
-      scheduleId: schedule.id,
-      cause: 'schedule',
-      scheduledForMs: atMs,
-      dueAtMs: dueAtOrNominal(asDue(schedule), atMs),
-      status: 'skipped',
-      reason,
-      missedCount: null,
-      missedUntilMs: null,
-    };
-    await recordFires(tx, { fires: [fire], states: [] }, nowMs, served());
   }
 
   /** Ends the runs that wait, and tells those that run. None slips through between the two. */
@@ -153,9 +129,9 @@ export function createScheduleService({
     const view = await db.transaction(async (tx) => {
       const found = await locked(tx, ref);
       const nowMs = clock.now();
-      const schedule = await settle(tx, found, nowMs);
+      const schedule = await settle(tx, found, nowMs, served());
       await act(tx, schedule, nowMs);
-      return await viewOf(tx, (await findSchedule(tx, found.id))!);
+      return await viewOf(tx, (await findSchedule(tx, found.id))!, nowMs);
     });
     onChange();
     return view;
@@ -177,7 +153,7 @@ export function createScheduleService({
     if (retimed && next === null) throw neverAgain(spec.timing);
     const status = statusAfter(schedule, spec, next !== null);
     if (retimed) {
-      await dropPending(tx, schedule, 'rescheduled', nowMs);
+      await dropPending(tx, schedule, 'rescheduled', nowMs, served());
       await withdrawWaiting(tx, schedule.id, { reason: 'rescheduled', retrying: false, fresh: true, nowMs });
     }
     const stored = await updateSchedule(tx, schedule.id, { spec, status }, nowMs);
@@ -198,25 +174,6 @@ export function createScheduleService({
     }
   }
 
-  async function viewsOf(tx: Db | Tx, found: readonly StoredSchedule[]): Promise<ScheduleView[]> {
-    const lastRuns = await findRuns(
-      tx,
-      found.flatMap((schedule) => schedule.lastRunId ?? []),
-    );
-    const busy = found.filter((schedule) => schedule.activeRuns > 0).map((schedule) => schedule.id);
-    const running = await listActiveRuns(tx, busy, runningShown);
-    return found.map(({ lastRunId, ...schedule }) => ({
-      ...schedule,
-      upcomingMs: upcomingOf(schedule),
-      lastRun: (lastRunId === null ? undefined : lastRuns.get(lastRunId)) ?? null,
-      runningRuns: running.filter((run) => run.scheduleId === schedule.id),
-    }));
-  }
-
-  async function viewOf(tx: Db | Tx, schedule: StoredSchedule): Promise<ScheduleView> {
-    return (await viewsOf(tx, [schedule]))[0]!;
-  }
-
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
     checkJob(spec);
     const nowMs = clock.now();
@@ -226,7 +183,7 @@ export function createScheduleService({
     const inserted = await insertSchedule(tx, { id, spec, status: 'active', atMs: nowMs });
     if (!inserted) return 'name_taken';
     await insertState(tx, id, next);
-    return await viewOf(tx, (await findSchedule(tx, id))!);
+    return await viewOf(tx, (await findSchedule(tx, id))!, nowMs);
   }
 
   return {
@@ -263,12 +220,12 @@ export function createScheduleService({
     async get(ref) {
       const found = await findSchedule(db, ref);
       if (found === null) throw unknownSchedule(ref);
-      return await viewOf(db, found);
+      return await viewOf(db, found, clock.now());
     },
 
     async list(filter, page) {
       const { items, next } = await listSchedules(db, filter, page);
-      return { items: await viewsOf(db, items), next };
+      return { items: await viewsOf(db, items, clock.now()), next };
     },
 
     update: (ref, change) =>
@@ -278,8 +235,8 @@ export function createScheduleService({
       await db.transaction(async (tx) => {
         const found = await locked(tx, ref);
         const nowMs = clock.now();
-        const schedule = await settle(tx, found, nowMs);
-        await dropPending(tx, schedule, 'schedule_deleted', nowMs);
+        const schedule = await settle(tx, found, nowMs, served());
+        await dropPending(tx, schedule, 'schedule_deleted', nowMs, served());
         await endOrTell(tx, schedule.id, 'schedule_deleted', 'cancel', nowMs);
         await deleteSchedule(tx, schedule.id);
       });
@@ -293,7 +250,7 @@ export function createScheduleService({
           if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
           return;
         }
-        await dropPending(tx, schedule, 'paused', nowMs);
+        await dropPending(tx, schedule, 'paused', nowMs, served());
         await updateSchedule(tx, schedule.id, { status: 'paused', note, pausedAtMs: nowMs }, nowMs);
         await setNext(tx, schedule.id, null);
       }),
@@ -303,7 +260,7 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         if (schedule.status === 'completed') throw completedIsOver(schedule, 'resumed');
         if (schedule.status === 'active') return;
-        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, nowMs);
+        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, nowMs, served());
         const next = roomForRuns(schedule, schedule.spec, caught)
           ? firstTime(schedule.id, schedule.spec, nowMs)
           : null;
@@ -319,7 +276,7 @@ export function createScheduleService({
           if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
           return;
         }
-        await dropPending(tx, schedule, 'stopped', nowMs);
+        await dropPending(tx, schedule, 'stopped', nowMs, served());
         await updateSchedule(tx, schedule.id, { status: 'stopped', note, pausedAtMs: null }, nowMs);
         await setNext(tx, schedule.id, null);
         await endOrTell(tx, schedule.id, 'stopped', 'stop', nowMs);
@@ -334,7 +291,7 @@ export function createScheduleService({
       return await db.transaction(async (tx) => {
         const found = await locked(tx, ref);
         const nowMs = clock.now();
-        const schedule = await settle(tx, found, nowMs);
+        const schedule = await settle(tx, found, nowMs, served());
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
@@ -370,190 +327,9 @@ export function createScheduleService({
     async upcoming(ref, count) {
       const schedule = await findSchedule(db, ref);
       if (schedule === null) throw unknownSchedule(ref);
-      return { schedule, timesMs: timesFrom(schedule, count) };
+      return { schedule, timesMs: upcomingTimes(schedule, clock.now(), count) };
     },
 
     preview: (timing, seedName, fromMs, count) => nextTimes(timing, seedName, fromMs ?? clock.now(), count),
   };
-
-  /**
-   * Runs what a pause held back, in turns; what catch-up leaves out is nothing, since paused time is not missed.
-   * Returns how many runs there are now.
-   */
-  async function catchUpPause(
-    tx: Tx,
-    schedule: StoredSchedule,
-    catchUp: CatchUpPolicy,
-    nowMs: number,
-  ): Promise<number> {
-    const { timing, name, catchUpWindowMs } = schedule.spec;
-    const pause: Outage = { fromMs: schedule.pausedAtMs!, untilMs: nowMs };
-    const due: DueSchedule = { ...asDue(schedule), catchUp };
-    // Older times than these are left out whatever the policy.
-    let fromMs = Math.max(pause.fromMs, nowMs - catchUpWindowMs - 1);
-    if (catchUp === 'latest') fromMs = Math.max(fromMs, shortlyBeforeLatest(due, fromMs, nowMs));
-    let started = 0;
-    let times = 0;
-    let next = nextAfter(timing, name, fromMs);
-    while (next !== null && dueAt(due, next) <= nowMs) {
-      if (times >= resumeTimesMax) throw pauseTooLong(schedule);
-      times += settleTimesMax;
-      const turn = {
-        ...due,
-        nextRunAtMs: next,
-        activeRuns: due.activeRuns + started,
-        fired: due.fired + started,
-      };
-      const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: settleTimesMax });
-      const kept = fires.filter((fire) => fire.status !== 'missed');
-      await recordFires(tx, { fires: kept, states: [] }, nowMs, served());
-      started += kept.filter((fire) => fire.status === 'queued').length;
-      if (state.fault !== null) break;
-      next = state.nextRunAtMs;
-    }
-    return started;
-  }
-
-  function timesFrom(schedule: Schedule, count: number): number[] {
-    if (schedule.status === 'stopped' || schedule.status === 'completed') return [];
-    const { timing, name } = schedule.spec;
-    try {
-      if (schedule.nextRunAtMs === null) return nextTimes(timing, name, clock.now(), count);
-      return [schedule.nextRunAtMs, ...nextTimes(timing, name, schedule.nextRunAtMs, count - 1)];
-    } catch {
-      // Told in `fault`.
-      return [];
-    }
-  }
-
-  function upcomingOf(schedule: Schedule): number[] {
-    return schedule.status === 'active' ? timesFrom(schedule, upcomingShown) : [];
-  }
-}
-
-/**
- * An instant before the newest time that is due by `nowMs`, and not long before it: found by doubling steps back, so
- * that the newest of a year of seconds costs no more than that of a minute. `fromMs` when there is none after that.
- */
-function shortlyBeforeLatest(due: DueSchedule, fromMs: number, nowMs: number): number {
-  for (let backMs = 1000; nowMs - backMs > fromMs; backMs *= 2) {
-    const first = nextAfter(due.timing, due.name, nowMs - backMs);
-    if (first !== null && dueAt(due, first) <= nowMs) return nowMs - backMs;
-  }
-  return fromMs;
-}
-
-function asDue(schedule: Schedule): DueSchedule {
-  const { spec } = schedule;
-  return {
-    id: schedule.id,
-    name: spec.name,
-    timing: spec.timing,
-    jitterMs: spec.jitterMs,
-    maxRuns: spec.maxRuns,
-    overlap: spec.overlap,
-    catchUp: spec.catchUp,
-    catchUpWindowMs: spec.catchUpWindowMs,
-    nextRunAtMs: schedule.nextRunAtMs ?? 0,
-    activeRuns: schedule.activeRuns,
-    fired: schedule.counts.fired,
-  };
-}
-
-/** A change that is not about time keeps the next one, and what is paused needs none. */
-function nextTime(schedule: Schedule, spec: ScheduleSpec, retimed: boolean, nowMs: number) {
-  if (!retimed && schedule.status === 'paused') return null;
-  const kept = retimed || schedule.status !== 'active' ? null : schedule.nextRunAtMs;
-  return kept === null ? firstTime(schedule.id, spec, nowMs) : withDue(schedule.id, spec, kept);
-}
-
-function firstTime(id: string, spec: ScheduleSpec, nowMs: number): { atMs: number; dueAtMs: number } | null {
-  const atMs = nextAfter(spec.timing, spec.name, nowMs);
-  return atMs === null ? null : withDue(id, spec, atMs);
-}
-
-function withDue(id: string, spec: ScheduleSpec, atMs: number): { atMs: number; dueAtMs: number } {
-  return {
-    atMs,
-    dueAtMs: dueAtOrNominal({ id, name: spec.name, timing: spec.timing, jitterMs: spec.jitterMs }, atMs),
-  };
-}
-
-function roomForRuns(schedule: Schedule, spec: ScheduleSpec, more = 0): boolean {
-  return spec.maxRuns === null || schedule.counts.fired + more < spec.maxRuns;
-}
-
-/** A change may give a completed schedule new times, or take the last ones from an active one. */
-function statusAfter(schedule: Schedule, spec: ScheduleSpec, hasNext: boolean): ScheduleStatus {
-  if (schedule.status !== 'active' && schedule.status !== 'completed') return schedule.status;
-  return hasNext && roomForRuns(schedule, spec) ? 'active' : 'completed';
-}
-
-function isOverdue(schedule: Schedule, nowMs: number): boolean {
-  if (schedule.status !== 'active' || schedule.nextRunAtMs === null || schedule.fault !== null) return false;
-  return dueAtOrNominal(asDue(schedule), schedule.nextRunAtMs) <= nowMs;
-}
-
-/**
- * The nominal time itself where the trigger cannot be computed: then the next look at it tells the fault, and no
- * command that might mend it fails.
- */
-function dueAtOrNominal(schedule: Parameters<typeof dueAt>[0], atMs: number): number {
-  try {
-    return dueAt(schedule, atMs);
-  } catch {
-    return atMs;
-  }
-}
-
-/** By value: what comes back from jsonb has its keys in another order. */
-function haveSameTimes(a: ScheduleSpec, b: ScheduleSpec): boolean {
-  return isDeepStrictEqual(a.timing, b.timing) && (a.name === b.name || !hangsOnName(a.timing));
-}
-
-/** `H` in a cron expression is a hash of the name. No name of a day or month begins with it. */
-function hangsOnName({ trigger }: Timing): boolean {
-  return trigger.kind === 'cron' && trigger.expressions.some((text) => /(^|[\s,])h/i.test(text));
-}
-
-function isNotFound(error: unknown): error is DomainError {
-  return error instanceof Error && 'code' in error && error.code === 'not_found';
-}
-
-function unknownSchedule(ref: string): DomainError {
-  return notFound(`There is no schedule "${ref}". GET /schedules lists them, POST /schedules creates one.`);
-}
-
-function nameTaken(name: string): DomainError {
-  const detail = `The name "${name}" is taken. Choose another, or replace that schedule with PUT /schedules/${encodeURIComponent(name)}.`;
-  return conflict(detail, [{ pointer: '/name', detail }]);
-}
-
-function stoppedIsFinal(schedule: Schedule): DomainError {
-  return conflict(
-    `Schedule "${schedule.spec.name}" is stopped, which is final. Create a new one, or delete this one to use its name again.`,
-  );
-}
-
-function completedIsOver(schedule: Schedule, what: string): DomainError {
-  return conflict(
-    `Schedule "${schedule.spec.name}" is completed: it has no time left to fire, so it cannot be ${what}. Reschedule it first.`,
-  );
-}
-
-function pauseTooLong(schedule: Schedule): DomainError {
-  return conflict(
-    `The pause of schedule "${schedule.spec.name}" held back more than ${resumeTimesMax} fires, too many to run at once. Resume it with catchUp "latest" or "none", or shorten its catchUpWindow first.`,
-  );
-}
-
-function neverAgain(timing: Timing): DomainError {
-  const { trigger, endAtMs } = timing;
-  const inPast =
-    trigger.kind === 'at'
-      ? 'All its instants have passed or lie outside startAt and endAt'
-      : 'It never fires';
-  const window = endAtMs === null ? '' : ' before endAt';
-  const pointer = { cron: '/cron', every: endAtMs === null ? '/every' : '/endAt', at: '/at' }[trigger.kind];
-  return invalid(pointer, `${inPast}${window}; give it at least one time to come.`);
 }

@@ -7,7 +7,7 @@ const api = await setupApi();
 beforeEach(() => api.reset());
 afterAll(() => api.close());
 
-type Parameter = { name: string; in: string; schema: { examples?: unknown[] }; examples?: unknown };
+type Parameter = { name: string; in: string; example?: unknown };
 type Operation = {
   operationId: string;
   parameters?: Parameter[];
@@ -52,7 +52,7 @@ async function prepare(name: string): Promise<string> {
 test.each(operations)('$name works as its example shows it', async ({ path, method, operation, name }) => {
   const run = await prepare(name);
   const ref = operation.parameters?.find((parameter) => parameter.name === 'id');
-  const [example] = ref?.schema.examples ?? [];
+  const example = ref?.example;
   if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
   const url = path.replace('{id}', path.startsWith('/runs') ? run : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
@@ -68,18 +68,11 @@ test.each(operations)('$name works as its example shows it', async ({ path, meth
   }
 });
 
-test.each(
-  operations.filter(({ method }) => method === 'get'),
-)('$name takes each query parameter as its example shows it', async ({ path, operation, name }) => {
-  const run = await prepare(name);
-  for (const parameter of operation.parameters ?? []) {
-    const [example] = parameter.schema.examples ?? [];
-    if (parameter.in !== 'query' || example === undefined) continue;
-    const query = new URLSearchParams({ [parameter.name]: String(example) });
-    const response = await api.get(
-      `${path.replace('{id}', path.startsWith('/runs') ? run : 'ping')}?${query}`,
-    );
-    expect(response.status, response.text).toBe(200);
+test('no query has an example, since Swagger UI would send it unasked', () => {
+  for (const { name, operation } of operations) {
+    for (const parameter of operation.parameters ?? []) {
+      if (parameter.in === 'query') expect(parameter.example, `${name} ${parameter.name}`).toBeUndefined();
+    }
   }
 });
 
@@ -101,8 +94,6 @@ test('the page may load from its own service only, over http as well', async () 
   const policy = (await api.get('/docs').redirects(2)).headers['content-security-policy'];
   expect(policy).toContain("default-src 'self'");
   expect(policy).not.toContain('upgrade-insecure-requests');
-  const initializer = await api.get('/docs/static/swagger-initializer.js');
-  expect(initializer.text).not.toMatch(/https?:\/\/(?!www\.w3\.org)/);
 });
 
 test('/ leads to the docs', async () => {

@@ -409,14 +409,14 @@ describe('series', () => {
       fc.property(anyRule, fc.integer({ min: 0, max: 900 }), (rule, after) => {
         const start = ms('2023-11-20T00:00:00Z') + after * DAY;
         const first = new Date(start).toISOString().slice(0, 10);
-        const expected = oracleDays(rule, start / DAY, start / DAY + 2_200).map((day) =>
+        const expected = oracleDays(rule, start / DAY, start / DAY + 1_500).map((day) =>
           new Date(day * DAY).toISOString().slice(0, 10),
         );
         const found = daysOfRule(first, ruleText(rule), expected.length + 1);
-        const horizon = new Date(start + 2_200 * DAY).toISOString().slice(0, 10);
+        const horizon = new Date(start + 1_500 * DAY).toISOString().slice(0, 10);
         expect(found.filter((day) => day < horizon)).toEqual(expected);
       }),
-      { seed: 5_545, numRuns: 300 },
+      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 5_545), numRuns: 150 },
     );
   });
 });

@@ -1,0 +1,102 @@
+/**
+ * What a command does with time before it changes a schedule: nominal times that are due get their disposition, ones
+ * that wait out their jitter are recorded, and on a resume those of the pause may be caught up. The schedule must be
+ * locked by the transaction.
+ */
+import type { Tx } from '../db/client.ts';
+import { recordFires } from '../db/fire-store.ts';
+import { outageHoleMs, readOutages } from '../db/outage-store.ts';
+import { findSchedule, type StoredSchedule } from '../db/schedule-store.ts';
+import { scheduledRunId } from '../runs/run-id.ts';
+import { type DueSchedule, dueAt, type Outage, type PlannedFire, planFires } from './fire-plan.ts';
+import type { CatchUpPolicy } from './schedule.ts';
+import { asDue, dueAtOrNominal, isOverdue, shortlyBeforeLatest } from './schedule-next.ts';
+import { pauseTooLong } from './schedule-refusals.ts';
+import { nextAfter } from './trigger.ts';
+
+/** How many nominal times one turn settles or catches up. */
+const settleTimesMax = 1000;
+/** A resume that is to run more nominal times than this at once is refused. */
+const resumeTimesMax = 10_000;
+
+/** Gives every nominal time that is due by now its disposition, as the dispatcher would have in a moment. */
+export async function settle(
+  tx: Tx,
+  schedule: StoredSchedule,
+  nowMs: number,
+  served: readonly string[],
+): Promise<StoredSchedule> {
+  let current = schedule;
+  // A backlog of more than `settleTimesMax` takes several turns; each one moves the next time on.
+  while (isOverdue(current, nowMs)) {
+    const outages = await readOutages(tx, nowMs, outageHoleMs);
+    const { fires, state } = planFires(asDue(current), { nowMs, outages, timesMax: settleTimesMax });
+    await recordFires(tx, { fires, states: [state] }, nowMs, served);
+    current = (await findSchedule(tx, schedule.id))!;
+    if (state.fault !== null) break;
+  }
+  return current;
+}
+
+/** A nominal time that has passed but waits out its jitter is not forgotten by what takes it away. */
+export async function dropPending(
+  tx: Tx,
+  schedule: StoredSchedule,
+  reason: string,
+  nowMs: number,
+  served: readonly string[],
+): Promise<void> {
+  const atMs = schedule.nextRunAtMs;
+  if (schedule.status !== 'active' || atMs === null || atMs > nowMs) return;
+  const fire: PlannedFire = {
+    runId: scheduledRunId(schedule.id, atMs),
+    scheduleId: schedule.id,
+    cause: 'schedule',
+    scheduledForMs: atMs,
+    dueAtMs: dueAtOrNominal(asDue(schedule), atMs),
+    status: 'skipped',
+    reason,
+    missedCount: null,
+    missedUntilMs: null,
+  };
+  await recordFires(tx, { fires: [fire], states: [] }, nowMs, served);
+}
+
+/**
+ * Runs what a pause held back, in turns; what catch-up leaves out is nothing, since paused time is not missed.
+ * Returns how many runs there are now.
+ */
+export async function catchUpPause(
+  tx: Tx,
+  schedule: StoredSchedule,
+  catchUp: CatchUpPolicy,
+  nowMs: number,
+  served: readonly string[],
+): Promise<number> {
+  const { timing, name, catchUpWindowMs } = schedule.spec;
+  const pause: Outage = { fromMs: schedule.pausedAtMs!, untilMs: nowMs };
+  const due: DueSchedule = { ...asDue(schedule), catchUp };
+  // Older times than these are left out whatever the policy.
+  let fromMs = Math.max(pause.fromMs, nowMs - catchUpWindowMs - 1);
+  if (catchUp === 'latest') fromMs = Math.max(fromMs, shortlyBeforeLatest(due, fromMs, nowMs));
+  let started = 0;
+  let times = 0;
+  let next = nextAfter(timing, name, fromMs);
+  while (next !== null && dueAt(due, next) <= nowMs) {
+    if (times >= resumeTimesMax) throw pauseTooLong(schedule, resumeTimesMax);
+    times += settleTimesMax;
+    const turn = {
+      ...due,
+      nextRunAtMs: next,
+      activeRuns: due.activeRuns + started,
+      fired: due.fired + started,
+    };
+    const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: settleTimesMax });
+    const kept = fires.filter((fire) => fire.status !== 'missed');
+    await recordFires(tx, { fires: kept, states: [] }, nowMs, served);
+    started += kept.filter((fire) => fire.status === 'queued').length;
+    if (state.fault !== null) break;
+    next = state.nextRunAtMs;
+  }
+  return started;
+}
