@@ -22,10 +22,9 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { type Db, isTransient, sqlState } from '../db/client.ts';
 import { type Doorbell, forceUnlock } from '../db/queue.ts';
+import { endRuns, type RunEnd } from '../db/run-end-store.ts';
 import {
   type ClaimedRun,
-  endRuns,
-  type RunEnd,
   type RunRetry,
   readSignals,
   requeueFromWorker,

@@ -14,7 +14,14 @@ export async function registerDocs(app: ZodApp, catalog: JobCatalog, version: st
   );
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    uiConfig: { docExpansion: 'list', deepLinking: true, tryItOutEnabled: true, validatorUrl: null },
+    uiConfig: {
+      // Without the bar on top, which would show somebody else's name.
+      layout: 'BaseLayout',
+      docExpansion: 'list',
+      deepLinking: true,
+      tryItOutEnabled: true,
+      validatorUrl: null,
+    },
     // The plugin's own policy upgrades requests to https, which a service on loopback does not speak.
     staticCSP: {
       'default-src': ["'self'"],

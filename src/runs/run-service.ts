@@ -1,9 +1,10 @@
 /** Reading runs, and what a person may ask of one: cancel, retry. */
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
+import { endUnstartedRuns } from '../db/run-end-store.ts';
 import { findRun, findRunDetail, insertRetryOf, listRuns, lockRun } from '../db/run-history-store.ts';
 import { listLogLines } from '../db/run-log-store.ts';
-import { endUnstartedRuns, signalRun } from '../db/run-store.ts';
+import { signalRun } from '../db/run-store.ts';
 import { findSchedule, lockSchedule } from '../db/schedule-store.ts';
 import { conflict, notFound } from '../errors.ts';
 import type { Page, PageRequest } from './page.ts';

@@ -8,8 +8,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
+import { withdrawWaiting } from '../db/run-end-store.ts';
 import { findRun } from '../db/run-history-store.ts';
-import { lockActiveRuns, signalRunning, withdrawWaiting } from '../db/run-store.ts';
+import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
 import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
 import {
   deleteSchedule,

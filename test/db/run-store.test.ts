@@ -1,9 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { endRuns, endUnstartedRuns, type RunEnd } from '../../src/db/run-end-store.ts';
 import {
-  endRuns,
-  endUnstartedRuns,
-  type RunEnd,
   type RunRetry,
   readSignals,
   requeueDueRetries,

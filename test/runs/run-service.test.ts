@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { endRuns } from '../../src/db/run-end-store.ts';
 import { insertLogLines } from '../../src/db/run-log-store.ts';
-import { endRuns, requeueDueRetries, retryRuns, startRuns } from '../../src/db/run-store.ts';
+import { requeueDueRetries, retryRuns, startRuns } from '../../src/db/run-store.ts';
 import type { Run } from '../../src/runs/run.ts';
 import type { RunFilter } from '../../src/runs/run-service.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';

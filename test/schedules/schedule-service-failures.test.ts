@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { endRuns, type RunEnd } from '../../src/db/run-store.ts';
+import { endRuns, type RunEnd } from '../../src/db/run-end-store.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
 import { every, HOUR, MINUTE, ms, SECOND } from '../support/timings.ts';

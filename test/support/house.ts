@@ -5,8 +5,9 @@
 import { sql } from 'drizzle-orm';
 import type pg from 'pg';
 import { type Database, type Db, openDatabase } from '../../src/db/client.ts';
+import { endRuns } from '../../src/db/run-end-store.ts';
 import { listRuns } from '../../src/db/run-history-store.ts';
-import { type ClaimedRun, endRuns, readSignals, retryRuns, startRuns } from '../../src/db/run-store.ts';
+import { type ClaimedRun, readSignals, retryRuns, startRuns } from '../../src/db/run-store.ts';
 import { insertWorker } from '../../src/db/worker-store.ts';
 import { type DispatchCounts, dispatchPass } from '../../src/dispatcher/dispatcher.ts';
 import { createPulse, type Pulse } from '../../src/dispatcher/pulse.ts';

@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pushSchema } from 'drizzle-kit/api';
+import { sql } from 'drizzle-orm';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findDrift } from '../../scripts/db-check.ts';
+import { migrationsFolder } from '../../src/db/migrate.ts';
+import * as schema from '../../src/db/schema.ts';
+import { type House, setupHouse } from '../support/house.ts';
+
+describe('the migrations', () => {
+  let copy: string;
+  beforeEach(async () => {
+    copy = await mkdtemp(join(tmpdir(), 'carillon-drift-'));
+    await cp(migrationsFolder, copy, { recursive: true });
+  });
+  afterEach(() => rm(copy, { recursive: true }));
+
+  async function edit(name: string, change: (content: string) => string) {
+    const path = join(copy, name);
+    await writeFile(path, change(await readFile(path, 'utf8')));
+  }
+  async function editLast(change: (content: string) => string) {
+    const { entries } = JSON.parse(await readFile(join(copy, 'meta/_journal.json'), 'utf8')) as {
+      entries: unknown[];
+    };
+    await edit(`meta/${String(entries.length - 1).padStart(4, '0')}_snapshot.json`, change);
+  }
+
+  it('are what the schema says', async () => {
+    expect(await findDrift(migrationsFolder)).toEqual([]);
+  });
+
+  it('that lack a column are told by table and column', async () => {
+    await editLast((text) => text.replaceAll('"due_at"', '"when_due"'));
+    expect(await findDrift(copy)).toContainEqual(
+      expect.stringMatching(/^public\.schedule_states differs in .*columns \(due_at, when_due\)/),
+    );
+  });
+
+  it('that lack a table, or have one too many, are told', async () => {
+    await editLast((text) => text.replace('"public.outages":', '"public.breaks":'));
+    expect(await findDrift(copy)).toEqual([
+      'public.breaks is in the migrations and not in the schema',
+      'public.outages is in the schema and not in the migrations',
+    ]);
+  });
+
+  it('whose constraint has another text are told', async () => {
+    await editLast((text) => text.replace("in ('cancel', 'stop')", "in ('cancel')"));
+    expect(await findDrift(copy)).toEqual(['public.runs differs in checkConstraints (runs_signal_check)']);
+  });
+
+  it('with a file that the journal does not name, or the other way round, are told', async () => {
+    await writeFile(join(copy, '0099_forgotten.sql'), 'select 1;');
+    expect(await findDrift(copy)).toEqual([
+      '0099_forgotten.sql is not in the journal, so it is never applied',
+    ]);
+    await rm(join(copy, '0099_forgotten.sql'));
+    await rm(join(copy, '0001_storage.sql'));
+    expect(await findDrift(copy)).toEqual(['0001_storage.sql is in the journal and not in the folder']);
+  });
+
+  it('with a broken chain of snapshots are told', async () => {
+    await edit('meta/0000_snapshot.json', (text) => text.replace(/"id": "[^"]+"/, '"id": "another"'));
+    expect(await findDrift(copy)).toEqual(['meta/0001_snapshot.json does not follow the one before it']);
+  });
+
+  it('are checked by npm run db:check: 1 and what to do when they have drifted, 0 and no word when not', async () => {
+    await rm(join(copy, '0001_storage.sql'));
+    const check = (...folder: string[]) =>
+      new Promise<{ code: number; stderr: string }>((resolve) => {
+        const script = fileURLToPath(new URL('../../scripts/db-check.ts', import.meta.url));
+        execFile(process.execPath, [script, ...folder], (error, _stdout, stderr) =>
+          resolve({ code: Number(error?.code ?? 0), stderr }),
+        );
+      });
+    expect(await check(copy)).toEqual({
+      code: 1,
+      stderr:
+        'migrations/ is not what src/db/schema.ts says; run npm run db:generate.\n- 0001_storage.sql is in the journal and not in the folder\n',
+    });
+    expect(await check()).toEqual({ code: 0, stderr: '' });
+  });
+});
+
+describe('a migrated database', () => {
+  let house: House;
+  beforeAll(async () => {
+    house = await setupHouse();
+  });
+  afterAll(() => house.close());
+
+  it('has the tables, columns, keys, checks and indexes of the schema, and no others', async () => {
+    const { statementsToExecute } = await pushSchema(schema, house.db, ['public']);
+    expect(statementsToExecute).toEqual([]);
+  });
+
+  it('has what drizzle has no words for: the guard of ended runs, and storage for hot tables', async () => {
+    const { rows } = await house.db.execute<{ table: string; options: string[] | null }>(sql`
+      select relname as table, reloptions as options from pg_class
+      where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`);
+    const options = new Map(rows.map((row) => [row.table, row.options?.join(' ') ?? '']));
+    for (const table of ['runs', 'schedule_states', 'workers', 'dispatch_state']) {
+      expect(options.get(table)).toMatch(/fillfactor=\d+.*autovacuum_vacuum_/);
+    }
+    const triggers = await house.db.execute(sql`
+      select tgname as name, tgenabled as enabled from pg_trigger where not tgisinternal
+        and tgrelid = 'runs'::regclass`);
+    expect(triggers.rows).toEqual([{ name: 'runs_ends_are_final', enabled: 'O' }]);
+  });
+});
