@@ -20,7 +20,7 @@
 import type { Filter } from './exclusion.ts';
 import type { Interval } from './intervals.ts';
 import { DAY_MS, instantsWithin, placeLocal } from './local-time.ts';
-import { offsetSpanAt, toInstants, toLocal } from './zone.ts';
+import { OFFSET_MAX_MS, offsetSpanAt, toInstants, toLocal } from './zone.ts';
 
 export const onExcludedPolicies = ['skip', 'next_allowed', 'previous_allowed'] as const;
 export type OnExcluded = (typeof onExcludedPolicies)[number];
@@ -40,14 +40,17 @@ export type LookBudget = { looksLeft: number };
 /** An hourly job that is excluded for eleven months needs 8,000 looks; they take some 20 ms. */
 export const looksMax = 10_000;
 
+/** What a question to the filter alone costs of a look. */
+const filterLook = 1 / 2;
+
 /** An excluded time moves over at most so many days. */
 export const moveDaysMax = 366;
 
 /** A day more on both sides, for clocks that were changed on the way. */
 const reachMs = (moveDaysMax + 2) * DAY_MS;
 
-/** A landing stretch is kept in at most so many pieces; beyond, it is kept whole and each find is checked. */
-const piecesMax = 64;
+/** A landing stretch is kept in at most so many pieces; beyond, the rest is kept whole. Each find is checked anyway. */
+const piecesMax = 16;
 
 /**
  * The first time strictly after `afterMs` (epoch ms) that a schedule fires at. `timezone`: the clock on which days are counted.
@@ -68,55 +71,73 @@ export function nextAllowed(
     sign: onExcluded === 'previous_allowed' ? -1 : 1,
     budget,
   };
-  const atMs = unmoved(search, afterMs);
-  const moved = onExcluded === 'skip' ? null : nextMoved(search, afterMs, atMs ?? Infinity);
-  return moved ?? (atMs === null ? null : { atMs, movedFromMs: null });
+  if (onExcluded === 'skip') {
+    const atMs = unmoved(search, afterMs, Infinity);
+    return typeof atMs === 'number' ? { atMs, movedFromMs: null } : null;
+  }
+  // In stretches that double, since a trigger may have only excluded times, and then its moved ones are near.
+  let after = afterMs;
+  for (let stretchMs = 8 * DAY_MS; budget.looksLeft > 0; stretchMs *= 2) {
+    const limit = after + stretchMs;
+    const atMs = unmoved(search, after, limit);
+    const moved = nextMoved(search, after, typeof atMs === 'number' ? atMs : limit);
+    if (typeof moved === 'object') return moved;
+    if (typeof atMs === 'number') return { atMs, movedFromMs: null };
+    if (moved === 'never' && atMs === 'never') return null;
+    after = limit - 1;
+  }
+  return null;
 }
 
 /** `sign`: 1 moves to later days, -1 to earlier ones. */
 type Search = { base: BaseTimes; filter: Filter; zone: string; sign: 1 | -1; budget: LookBudget };
 
-/** The first time of the trigger itself that is allowed. */
-function unmoved({ base, filter, budget }: Search, afterMs: number): number | null {
+/** There is nothing before the limit; there may be something from it on, or there is nothing ever. */
+type Nothing = 'not_yet' | 'never';
+
+/** The first time of the trigger itself that is allowed, with afterMs < time < beforeMs. */
+function unmoved({ base, filter, budget }: Search, afterMs: number, beforeMs: number): number | Nothing {
   let after = afterMs;
   while (budget.looksLeft > 0) {
     budget.looksLeft -= 1;
     const at = base.next(after);
-    if (at === null) return null;
+    if (at === null) return 'never';
+    if (at >= beforeMs) return 'not_yet';
     const until = filter.excludedUntil(at);
     if (until === at) return at;
-    if (until === null) return null;
+    if (until === null) return 'never';
+    if (until >= beforeMs) return 'not_yet';
     after = until - 1;
   }
-  return null;
+  return 'not_yet';
 }
 
 /** The first landing of a moved time with afterMs < landing < beforeMs. */
-function nextMoved(search: Search, afterMs: number, beforeMs: number): AllowedTime | null {
+function nextMoved(search: Search, afterMs: number, beforeMs: number): AllowedTime | Nothing {
   const { base, sign, budget } = search;
   let from = Math.floor(afterMs) + 1;
   while (budget.looksLeft > 0 && from < beforeMs) {
     // Only times within reach can land at `from` or soon after; when there are none, go on where the next one may land.
     const origin = base.next(sign === 1 ? from - reachMs : from - 1);
-    if (origin === null) return null;
+    if (origin === null) return 'never';
     from = Math.max(from, sign === 1 ? origin : origin - reachMs);
-    const reached = Math.min(beforeMs, from + reachMs);
-    const landing = nextLanding(search, from, reached);
-    const until = landing === null ? reached : Math.min(reached, landing + DAY_MS);
-    const found = landing === null ? null : earliestMovedInto(search, landing, until);
+    const landing = nextLanding(search, from, beforeMs);
+    if (typeof landing === 'string') return landing;
+    const until = Math.min(beforeMs, landing + DAY_MS);
+    const found = earliestMovedInto(search, landing, until);
     if (found !== null) return found;
     from = until;
   }
-  return null;
+  return 'not_yet';
 }
 
 /** The first instant from ≤ t < before that is allowed and whose local time is excluded a day before (after). */
-function nextLanding({ filter, zone, sign, budget }: Search, from: number, before: number): number | null {
+function nextLanding({ filter, zone, sign, budget }: Search, from: number, before: number): number | Nothing {
   let at = from;
-  while (budget.looksLeft > 0) {
+  while (budget.looksLeft > 0 && at < before) {
     budget.looksLeft -= 1;
     const allowed = filter.excludedUntil(at);
-    if (allowed === null || allowed >= before) return null;
+    if (allowed === null) return 'never';
     if (allowed > at) {
       at = allowed;
       continue;
@@ -125,16 +146,13 @@ function nextLanding({ filter, zone, sign, budget }: Search, from: number, befor
     const span = offsetSpanAt(zone, at);
     if (at === span.start && span.offset > span.offsetBefore) return at;
     const origins = toInstants(zone, at + span.offset - sign * DAY_MS);
-    if (origins.length !== 1 || !filter.allows(origins[0]!)) {
-      // None: that day's clock skipped it. Two: one of them may be excluded. Either way it is looked at closely.
-      return at;
-    }
+    // None: that day's clock skipped it. Two: either may be excluded. Both are looked at closely.
+    if (origins.length !== 1 || !filter.allows(origins[0]!)) return at;
     const until = filter.allowedUntil(origins[0]!) ?? Infinity;
     const step = Math.min(until, steadyUntil(zone, origins[0]!)) - origins[0]!;
     at = Math.min(at + step, span.end);
-    if (at >= before) return null;
   }
-  return null;
+  return 'not_yet';
 }
 
 /** From an instant on, local times are told apart by one instant each up to here. */
@@ -153,9 +171,17 @@ function earliestMovedInto(search: Search, from: number, until: number): Allowed
   const { base, zone, sign, budget } = search;
   let best: AllowedTime | null = null;
   let pieces = narrowed(search, [localRange(zone, from, until)], 0, true);
-  for (let days = 1; days <= moveDaysMax && pieces.length > 0; days++) {
+  for (let days = 1; days <= moveDaysMax && pieces.length > 0 && budget.looksLeft > 0; days++) {
     const shift = sign * days * DAY_MS;
-    pieces = narrowed(search, pieces, shift, false);
+    // What would land after the best one known need not be looked at.
+    const [, limit] = localRange(zone, from, best?.atMs ?? until);
+    const open = pieces.filter(([fromLocal]) => fromLocal < limit);
+    pieces = narrowed(
+      search,
+      open.map(([fromLocal, untilLocal]) => [fromLocal, Math.min(untilLocal, limit)]),
+      shift,
+      false,
+    );
     for (const [fromLocal, untilLocal] of pieces) {
       for (const [first, end] of ofOneOffset(
         zone,
@@ -197,7 +223,7 @@ function landingOf(
   if (filter.allows(atMs)) return null;
   const local = toLocal(zone, atMs);
   for (let days = 1; days <= moveDaysMax; days++) {
-    budget.looksLeft -= 1 / 8;
+    budget.looksLeft -= filterLook;
     const landing = placeLocal(zone, local + sign * days * DAY_MS);
     if (filter.allows(landing)) return { atMs: landing, days };
   }
@@ -218,39 +244,38 @@ function localRange(zone: string, from: number, until: number): LocalPiece {
 }
 
 /**
- * Of some local times those that, `shift` earlier, are allowed (or excluded, as `allowed` says); more than those where the clock
- * changes nearby or the pieces become too many, never fewer.
+ * Of some local times those that, `shift` earlier, are excluded (or allowed, as `allowed` says): once for each pass of a
+ * repeated time, and a skipped one as the end of its gap is. When the pieces become too many the rest is kept
+ * unseen: more than there is, never less.
  */
 function narrowed(
-  { filter, zone, budget }: Search,
+  search: Search,
   pieces: readonly LocalPiece[],
   shift: number,
   allowed: boolean,
 ): LocalPiece[] {
+  const { filter, zone, budget } = search;
   const kept: LocalPiece[] = [];
-  for (const piece of pieces) {
-    const [fromLocal, untilLocal] = piece;
-    const instants = instantsWithin(zone, fromLocal - shift, untilLocal - shift);
-    const [from = 0, until = 0] = instants[0] ?? [];
-    if (instants.length !== 1 || until - from !== untilLocal - fromLocal) {
-      kept.push(piece);
-      continue;
-    }
-    const toLanding = fromLocal - from;
-    let at = from;
-    while (at < until) {
-      budget.looksLeft -= 1;
-      if (kept.length >= piecesMax || budget.looksLeft <= 0) {
-        kept.push([at + toLanding, untilLocal]);
-        break;
+  for (const [fromLocal, untilLocal] of pieces) {
+    const [first, last] = [fromLocal - shift, untilLocal - shift];
+    let span = offsetSpanAt(zone, first - OFFSET_MAX_MS);
+    for (; ; span = offsetSpanAt(zone, span.end)) {
+      const skippedFrom = Math.max(first, span.start + span.offsetBefore);
+      const skippedUntil = Math.min(last, span.start + span.offset);
+      if (skippedFrom < skippedUntil && filter.allows(span.start) === allowed) {
+        kept.push([skippedFrom + shift, skippedUntil + shift]);
       }
-      const isAllowed = filter.allows(at);
-      const end = Math.min(
-        until,
-        (isAllowed ? filter.allowedUntil(at) : filter.excludedUntil(at)) ?? Infinity,
-      );
-      if (isAllowed === allowed) kept.push([at + toLanding, end + toLanding]);
-      at = end;
+      const until = Math.min(span.end, last - span.offset);
+      for (let at = Math.max(span.start, first - span.offset); at < until; ) {
+        budget.looksLeft -= filterLook;
+        const isFull = kept.length >= piecesMax || budget.looksLeft <= 0;
+        const isAllowed = filter.allows(at);
+        const change = isAllowed ? filter.allowedUntil(at) : filter.excludedUntil(at);
+        const end = isFull ? until : Math.min(until, change ?? Infinity);
+        if (isFull || isAllowed === allowed) kept.push([at + span.offset + shift, end + span.offset + shift]);
+        at = end;
+      }
+      if (span.end > last + OFFSET_MAX_MS) break;
     }
   }
   return kept;

@@ -27,6 +27,12 @@ export function completedIsOver(schedule: Schedule, what: string): DomainError {
   );
 }
 
+export function notComputable(schedule: Schedule, why: string): DomainError {
+  return conflict(
+    `The next time of schedule "${schedule.spec.name}" cannot be computed (${why}), so it cannot be resumed. Reschedule it first.`,
+  );
+}
+
 export function pauseTooLong(schedule: Schedule, timesMax: number): DomainError {
   return conflict(
     `The pause of schedule "${schedule.spec.name}" held back more than ${timesMax} fires, too many to run at once. Resume it with catchUp "latest" or "none", or shorten its catchUpWindow first.`,

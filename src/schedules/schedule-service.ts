@@ -22,7 +22,7 @@ import {
   type StoredSchedule,
   updateSchedule,
 } from '../db/schedule-store.ts';
-import { invalid, invalidAll } from '../errors.ts';
+import { invalid, invalidAll, messageOf } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
@@ -51,6 +51,7 @@ import {
   isNotFound,
   nameTaken,
   neverAgain,
+  notComputable,
   stoppedIsFinal,
   unknownSchedule,
 } from './schedule-refusals.ts';
@@ -261,10 +262,10 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         if (schedule.status === 'completed') throw completedIsOver(schedule, 'resumed');
         if (schedule.status === 'active') return;
+        // No dispatcher has looked at it during the pause: what cannot be computed is found here.
+        const first = firstTimeOrRefusal(schedule, nowMs);
         const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, nowMs, served());
-        const next = roomForRuns(schedule, schedule.spec, caught)
-          ? firstTime(schedule.id, schedule.spec, nowMs)
-          : null;
+        const next = roomForRuns(schedule, schedule.spec, caught) ? first : null;
         const status = next === null ? 'completed' : 'active';
         await updateSchedule(tx, schedule.id, { status, note: null, pausedAtMs: null }, nowMs);
         await resetFailures(tx, schedule.id);
@@ -333,4 +334,12 @@ export function createScheduleService({
 
     preview: (timing, seedName, fromMs, count) => nextTimes(timing, seedName, fromMs ?? clock.now(), count),
   };
+}
+
+function firstTimeOrRefusal(schedule: Schedule, nowMs: number): ReturnType<typeof firstTime> {
+  try {
+    return firstTime(schedule.id, schedule.spec, nowMs);
+  } catch (error) {
+    throw notComputable(schedule, messageOf(error));
+  }
 }

@@ -18,7 +18,7 @@ test('a schedule is found by its name and by its id, in upper and lower case', a
   }
 });
 
-test('a name in any script is found percent-encoded and as raw bytes, composed or not', async () => {
+test('a name in any script is found percent-encoded, its accents composed or not', async () => {
   const { id } = await api.create('每日备份-é');
   const composed = encodeURIComponent('每日备份-\u00e9');
   const decomposed = encodeURIComponent('每日备份-e\u0301');

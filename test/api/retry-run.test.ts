@@ -59,6 +59,14 @@ test('each asking makes one more: a retry is no state', async () => {
   expect(first.id).not.toBe(second.id);
 });
 
+test('a run of a schedule that was deleted can be run again', async () => {
+  await api.delete('/schedules/ping');
+  expect((await api.post(`/runs/${failed}/retry`)).body).toMatchObject({
+    status: 'queued',
+    scheduleName: 'ping',
+  });
+});
+
 test('a run that is still active is a 409 that says what to do', async () => {
   const { id } = await api.trigger('ping');
   await expectRefused(api, () => api.post(`/runs/${id}/retry`), {

@@ -1,6 +1,8 @@
 /** What answers look like on the wire, field by field, as DESIGN §3 says it. */
 import type { Response, Test } from 'supertest';
 import { expect } from 'vitest';
+import { runAnswer, runDetailAnswer } from '../../src/routes/run-wire.ts';
+import { scheduleAnswer } from '../../src/routes/schedule-answer.ts';
 import type { ApiHouse } from '../support/api-house.ts';
 
 export const instant = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -37,11 +39,14 @@ export const runFields = [
   ...['scheduleVersion', 'dueAt', 'missed'],
 ];
 
+/** Its fields, and their types as the API's document says them. */
 export function expectSchedule(value: object, ...triggerFields: string[]): void {
+  scheduleAnswer.strict().parse(value);
   expect(Object.keys(value).sort()).toEqual([...scheduleFields, ...triggerFields].sort());
 }
 
 export function expectRun(value: object, ...more: string[]): void {
+  (more.length > 0 ? runDetailAnswer : runAnswer).strict().parse(value);
   expect(Object.keys(value).sort()).toEqual([...runFields, ...more].sort());
 }
 

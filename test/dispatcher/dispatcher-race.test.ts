@@ -1,7 +1,7 @@
 /** Many hands at once on one database. Each has connections of its own, as processes have. */
 import { type SQL, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type DispatchCounts, dispatchPass } from '../../src/dispatcher/dispatcher.ts';
+import { type DispatchCounts, dispatchHerd, dispatchPass } from '../../src/dispatcher/dispatcher.ts';
 import { createPulse } from '../../src/dispatcher/pulse.ts';
 import { type House, setupHouse } from '../support/house.ts';
 import { every, MINUTE, SECOND } from '../support/timings.ts';
@@ -73,6 +73,26 @@ describe('two dispatchers', () => {
     expect(
       await oneRow(sql`select min(fired)::int as min, max(active_runs) as max from schedule_states`),
     ).toEqual({ min: 200, max: 200 });
+  });
+});
+
+describe('a herd', () => {
+  it('is dispatched by one process in lanes side by side, and each schedule once', async () => {
+    await house.copy((await house.create()).id, 2345);
+    await house.live(MINUTE);
+    const { db } = house.another();
+    const parts = { db, clock: house.clock, pulse: house.pulse, served: () => ['default'] };
+    const counts = await dispatchHerd(parts);
+    expect(counts).toMatchObject({ claimed: 2346, started: 2346, skipped: 0, faults: 0 });
+    expect(
+      await oneRow(
+        sql`select count(*)::int as runs, count(distinct schedule_id)::int as schedules from runs`,
+      ),
+    ).toEqual({ runs: 2346, schedules: 2346 });
+    expect(await dispatchHerd(parts)).toMatchObject({
+      claimed: 0,
+      nextDueMs: house.clock.now() + MINUTE,
+    });
   });
 });
 

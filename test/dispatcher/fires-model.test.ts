@@ -92,7 +92,11 @@ describe('whatever happens', () => {
             await model.check();
           },
         ),
-        { seed, numRuns: Math.ceil(15 * effort), endOnFailure: process.env.CARILLON_MODEL_SHRINK === undefined },
+        {
+          seed,
+          numRuns: Math.ceil(15 * effort),
+          endOnFailure: process.env.CARILLON_MODEL_SHRINK === undefined,
+        },
       );
     },
     20_000 * Math.max(1, effort * 3),

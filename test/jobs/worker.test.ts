@@ -6,7 +6,6 @@ import { type ClaimedRun, requeueDueRetries } from '../../src/db/run-store.ts';
 import { createRescuer } from '../../src/dispatcher/rescuer.ts';
 import { JobError } from '../../src/jobs/job.ts';
 import { testRetry } from '../support/test-jobs.ts';
-import { DAY } from '../support/timings.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { createGate, setupRig, type WorkerRig } from '../support/worker-rig.ts';
 
@@ -213,7 +212,8 @@ describe('doorbells', () => {
     await first.worker.stop(0);
     await requeueDueRetries(rig.db, nextAttemptAtMs!, 10, ['default']);
     for (const attempt of [1, 2, 3]) await ring(rig, { runId: id, attempt }, 5);
-    await rig.worker();
+    // So many that it fetches all of them at once.
+    await rig.worker({ workers: { default: 50 } });
     await rig.ended(id);
     await waitFor(async () => (await doorbells(rig)) === 0);
     expect(attempts).toEqual([1, 2]);
@@ -629,6 +629,12 @@ it('a minute after the last doubt a worker still looks for runs that nobody exec
        'worker_id', $2::uuid, 'finished_at', null, 'output', null))).* from runs r where id = $1 returning id`,
     [id, worker.id],
   );
-  oversleep(DAY);
+  const heartbeat = () => rig.sql.row<{ heartbeat_at: Date }>('select heartbeat_at from workers');
+  for (let passedMs = 0; passedMs < 60_000; passedMs += 15_000) {
+    const { heartbeat_at: before } = await heartbeat();
+    oversleep(15_000);
+    await waitFor(async () => (await heartbeat()).heartbeat_at > before);
+  }
+  expect(rig.lines.filter((line) => line.msg.includes('is lost'))).toEqual([]);
   expect(await rig.ended(copy!.id)).toMatchObject({ status: 'succeeded', attempt: 2 });
 });

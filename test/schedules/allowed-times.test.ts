@@ -205,6 +205,11 @@ function movedOf(
   return null;
 }
 
+const iso = (at: number | null | undefined) => (at == null ? null : new Date(at).toISOString());
+
+/** Days around that the oracle looks at. */
+const sight = 15;
+
 const zones = ['UTC', 'Europe/Berlin', 'Australia/Lord_Howe', 'America/Santiago', 'Antarctica/Troll'];
 const changes = ['2026-03-29', '2026-04-05', '2026-09-06', '2026-10-04', '2026-10-25'];
 
@@ -220,7 +225,7 @@ const anyFilter = fc.record({
   ),
   only: fc.oneof(
     { weight: 3, arbitrary: fc.constant<string[]>([]) },
-    { weight: 1, arbitrary: fc.constantFrom(['* * * * 1-5'], ['* 1-3 * * *', '* * 28 * *']) },
+    { weight: 1, arbitrary: fc.constantFrom<string[]>(['* * * * 1-5'], ['* 1-3 * * *', '* * 28 * *']) },
   ),
 });
 
@@ -247,15 +252,15 @@ describe('for any trigger and filter', () => {
         ([timezone, timing], spec, day, quarters) => {
           const filter = filterOf(spec, timezone);
           const after = ms(`${day}T00:00:00Z`) + quarters * 15 * MINUTE;
-          const expected = oracle(timing, filter, onExcluded, timezone, after, 40);
-          const budget: LookBudget = { looksLeft: looksMax };
-          const found = nextAllowed(baseOf(timing), filter, onExcluded, timezone, after, budget);
-          expect(budget.looksLeft).toBeGreaterThan(0);
-          // Beyond the oracle's sight there may be more.
-          if (expected !== null || (found !== null && found.atMs < after + 30 * DAY)) {
-            expect(found === null ? null : new Date(found.atMs)).toEqual(
-              expected === null ? null : new Date(expected),
-            );
+          const expected = oracle(timing, filter, onExcluded, timezone, after, sight);
+          const found = nextAllowed(baseOf(timing), filter, onExcluded, timezone, after);
+          if (iso(found?.atMs) !== iso(expected)) {
+            // The oracle sees so many days around only; what it does not see must come from beyond.
+            const { atMs, movedFromMs } = found!;
+            expect(atMs).toBeLessThan(expected ?? Infinity);
+            const origin = movedFromMs ?? atMs;
+            const sightMs = (sight - 1) * DAY;
+            expect(Math.max(Math.abs(origin - after), Math.abs(origin - atMs))).toBeGreaterThan(sightMs);
           }
           if (found !== null && found.movedFromMs !== null) {
             expect(filter.allows(found.movedFromMs)).toBe(false);
@@ -266,7 +271,7 @@ describe('for any trigger and filter', () => {
           }
         },
       ),
-      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 366), numRuns: 700 },
+      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 366), numRuns: 300 },
     );
   });
 

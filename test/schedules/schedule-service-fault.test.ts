@@ -112,6 +112,24 @@ describe('a schedule with a fault', () => {
     expect((await house.schedules.get(created.id)).fault).not.toBeNull();
   });
 
+  it('that came while it was paused refuses its resume, and says what to do', async () => {
+    const created = await house.create({ name: 'odd' });
+    await house.schedules.pause(created.id, null);
+    await breakTrigger(created.id, '{"kind": "cron", "expressions": ["every full moon"]}');
+    await house.live(MINUTE);
+    for (const catchUp of ['none', 'latest', 'all'] as const) {
+      await expect(house.schedules.resume(created.id, { catchUp })).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringMatching(
+          /^The next time of schedule "odd" cannot be computed \(.+\), so it cannot be resumed\. Reschedule it first\.$/,
+        ),
+      });
+    }
+    const mended = { timing: every(HOUR), timezone: 'UTC', dst: DST_DEFAULT };
+    await house.schedules.reschedule(created.id, () => mended);
+    expect(await house.schedules.resume(created.id, { catchUp: 'none' })).toMatchObject({ status: 'active' });
+  });
+
   it('that no dispatcher has seen yet hinders no command either', async () => {
     const created = await house.create({ jitterMs: 30 * SECOND });
     await breakTrigger(created.id, '{"kind": "moon"}');

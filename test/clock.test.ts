@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { createClock, toDate, toIso } from '../src/clock.ts';
+import { createHandClock } from './support/hand-clock.ts';
+
+describe('the corrected clock', () => {
+  it('is the machine’s until it is told better, with fractions of a millisecond', () => {
+    const clock = createClock();
+    const machine = performance.timeOrigin + performance.now();
+    expect(Math.abs(clock.now() - machine)).toBeLessThan(50);
+  });
+
+  it('never goes back by itself', () => {
+    const clock = createClock();
+    let last = clock.now();
+    for (let n = 0; n < 10_000; n += 1) {
+      const now = clock.now();
+      expect(now).toBeGreaterThanOrEqual(last);
+      last = now;
+    }
+  });
+
+  it('takes the remote clock’s time, and tells by how much it was off', async () => {
+    const clock = createClock();
+    const ahead = async () => clock.now() + 3_600_000;
+    const stepMs = await clock.sync(ahead);
+    expect(stepMs).toBeGreaterThan(3_599_900);
+    expect(stepMs).toBeLessThan(3_600_100);
+    expect(Math.abs(await clock.sync(async () => clock.now()))).toBeLessThan(100);
+  });
+
+  it('goes back too, when the remote clock is behind; durations do not feel it', async () => {
+    const clock = createClock();
+    const [wall, monotonic] = [clock.now(), clock.monotonic()];
+    await clock.sync(async () => clock.now() - 86_400_000);
+    expect(clock.now()).toBeLessThan(wall);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(monotonic);
+    expect(clock.monotonic() - monotonic).toBeLessThan(5000);
+  });
+
+  it('takes the answer for the time in the middle of the round trip', async () => {
+    const clock = createClock();
+    let askedAt = 0;
+    let answeredAt = 0;
+    await clock.sync(async () => {
+      askedAt = clock.monotonic();
+      // A slow answer, without sleeping.
+      do answeredAt = clock.monotonic();
+      while (answeredAt - askedAt < 20);
+      return 1_000_000;
+    });
+    const sinceMiddle = clock.monotonic() - (askedAt + answeredAt) / 2;
+    expect(Math.abs(clock.now() - 1_000_000 - sinceMiddle)).toBeLessThan(5);
+  });
+
+  it('keeps its time when the remote clock cannot be asked', async () => {
+    const clock = createClock();
+    const before = clock.now();
+    await expect(
+      clock.sync(async () => {
+        throw new Error('the database is away');
+      }),
+    ).rejects.toThrow('away');
+    expect(clock.now() - before).toBeLessThan(5000);
+  });
+});
+
+describe('times on the wire and in the database', () => {
+  it('are UTC with milliseconds', () => {
+    expect(toIso(1_772_323_200_123)).toBe('2026-03-01T00:00:00.123Z');
+    expect(toIso(1_772_323_200_123.9)).toBe('2026-03-01T00:00:00.123Z');
+  });
+
+  it('are whole milliseconds, rounded down also before the epoch', () => {
+    expect(toDate(1.9).getTime()).toBe(1);
+    expect(toDate(-1.1).getTime()).toBe(-2);
+  });
+});
+
+describe('the hand clock', () => {
+  it('stands still until it is moved', () => {
+    const clock = createHandClock(1000);
+    expect([clock.now(), clock.now()]).toEqual([1000, 1000]);
+    const origin = clock.monotonic();
+    clock.advance(500.5);
+    expect([clock.now(), clock.monotonic() - origin]).toEqual([1500.5, 500.5]);
+    clock.set(3000);
+    expect([clock.now(), clock.monotonic() - origin]).toEqual([3000, 2000]);
+  });
+
+  it('set back moves the wall clock only', () => {
+    const clock = createHandClock(1000);
+    const origin = clock.monotonic();
+    clock.set(400);
+    expect([clock.now(), clock.monotonic() - origin]).toEqual([400, 0]);
+  });
+});

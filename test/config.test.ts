@@ -1,0 +1,177 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, loadConfig } from '../src/config.ts';
+
+const key = 'a-key-of-sixteen-characters';
+
+/** The message that a wrong environment is refused with. */
+function refusal(env: Record<string, string>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error(`${JSON.stringify(env)} was taken`);
+}
+
+describe('an empty environment', () => {
+  it('makes one process of all roles, on the loopback, with a database of its own', () => {
+    expect(loadConfig({})).toEqual({
+      port: 3000,
+      host: '127.0.0.1',
+      databaseUrl: null,
+      dataDir: './data',
+      logLevel: 'info',
+      apiKey: null,
+      roles: ['api', 'dispatcher', 'worker'],
+      workers: new Map([
+        ['default', 100],
+        ['sync', 4],
+        ['backup', 2],
+      ]),
+      shutdownGraceMs: 20_000,
+      databaseConnectionsMax: 24,
+      retentionDays: 90,
+    });
+  });
+
+  it('is frozen', () => {
+    const config = loadConfig({});
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.roles)).toBe(true);
+  });
+
+  it('may hold what is not ours, and empty variables, which count as not set', () => {
+    const env = { PATH: '/bin', HOME: undefined, PORT: '', DATABASE_URL: '', CARILLON_API_KEY: '' };
+    expect(loadConfig(env)).toEqual(loadConfig({}));
+  });
+});
+
+describe('each variable', () => {
+  it('is read', () => {
+    expect(
+      loadConfig({
+        PORT: '0',
+        HOST: '0.0.0.0',
+        DATABASE_URL: 'postgresql://me:secret@db.example:5432/carillon?sslmode=require',
+        DATA_DIR: '/var/lib/carillon',
+        LOG_LEVEL: 'silent',
+        CARILLON_API_KEY: key,
+        CARILLON_ROLES: ' worker , api,worker',
+        CARILLON_WORKERS: ' default:1 , night.shift_2-a:2000',
+        CARILLON_SHUTDOWN_GRACE_SECONDS: '0',
+        CARILLON_DATABASE_CONNECTIONS: '6',
+        CARILLON_RETENTION_DAYS: '1',
+      }),
+    ).toEqual({
+      port: 0,
+      host: '0.0.0.0',
+      databaseUrl: 'postgresql://me:secret@db.example:5432/carillon?sslmode=require',
+      dataDir: '/var/lib/carillon',
+      logLevel: 'silent',
+      apiKey: key,
+      roles: ['worker', 'api'],
+      workers: new Map([
+        ['default', 1],
+        ['night.shift_2-a', 2000],
+      ]),
+      shutdownGraceMs: 0,
+      databaseConnectionsMax: 6,
+      retentionDays: 1,
+    });
+  });
+
+  it('may keep the runs for ever', () => {
+    expect(loadConfig({ CARILLON_RETENTION_DAYS: 'forever' }).retentionDays).toBeNull();
+  });
+
+  it.each([
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '3000.5'],
+    ['PORT', 'http'],
+    ['DATABASE_URL', 'mysql://localhost/x'],
+    ['DATABASE_URL', 'localhost:5432'],
+    ['DATABASE_URL', 'postgres://['],
+    ['LOG_LEVEL', 'loud'],
+    ['CARILLON_API_KEY', 'short'],
+    ['CARILLON_API_KEY', 'with spaces in the middle of it'],
+    ['CARILLON_API_KEY', 'with-ünïcode-characters'],
+    ['CARILLON_ROLES', 'api,boss'],
+    ['CARILLON_ROLES', 'api,'],
+    ['CARILLON_WORKERS', 'default'],
+    ['CARILLON_WORKERS', 'default:0'],
+    ['CARILLON_WORKERS', 'default:2001'],
+    ['CARILLON_WORKERS', 'default:1,default:2'],
+    ['CARILLON_WORKERS', '-x:1'],
+    ['CARILLON_WORKERS', 'default:1;sync:2'],
+    ['CARILLON_WORKERS', `${'x'.repeat(64)}:1`],
+    ['CARILLON_SHUTDOWN_GRACE_SECONDS', '-1'],
+    ['CARILLON_SHUTDOWN_GRACE_SECONDS', '86401'],
+    ['CARILLON_DATABASE_CONNECTIONS', '5'],
+    ['CARILLON_DATABASE_CONNECTIONS', '501'],
+    ['CARILLON_RETENTION_DAYS', '0'],
+    ['CARILLON_RETENTION_DAYS', 'never'],
+  ])('%s=%s is refused by name', (name, value) => {
+    expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name}: .+`));
+  });
+
+  it('that is wrong is told together with the others', () => {
+    const lines = refusal({ PORT: 'x', LOG_LEVEL: 'y', CARILLON_WORKRES: 'z' }).split('\n');
+    expect(lines.map((line) => line.split(':')[0])).toEqual(['PORT', 'LOG_LEVEL', 'CARILLON_WORKRES']);
+  });
+
+  it('that looks like ours and is not is refused, since it is a slip of the pen', () => {
+    expect(refusal({ CARILLON_WORKER: 'default:1' })).toBe(
+      'CARILLON_WORKER: is not a variable of Carillon; see .env.example',
+    );
+  });
+
+  it('does not show its value when that is a secret', () => {
+    const message = refusal({ CARILLON_API_KEY: 'hunter2', DATABASE_URL: 'mysql://me:hunter2@db/x' });
+    expect(message).not.toContain('hunter2');
+  });
+});
+
+describe('an open house', () => {
+  it.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1', '[::1]'])('may stand on %s', (host) => {
+    expect(loadConfig({ HOST: host }).apiKey).toBeNull();
+  });
+
+  it.each([
+    '0.0.0.0',
+    '::',
+    '192.168.1.10',
+    'carillon.example',
+    '127.0.0.1.example',
+    'localhost.example',
+    '1127.0.0.1',
+  ])('may not stand on %s without a key', (host) => {
+    expect(refusal({ HOST: host })).toMatch(
+      /^CARILLON_API_KEY: must be set when HOST \(.+\) is not a loopback/,
+    );
+    expect(loadConfig({ HOST: host, CARILLON_API_KEY: key }).apiKey).toBe(key);
+  });
+});
+
+describe('.env.example', () => {
+  it('names every variable that there is, and none that there is not', async () => {
+    const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
+    const named = [...text.matchAll(/^#?\s*([A-Z][A-Z_]+)=/gm)].map((match) => match[1]);
+    const known = [
+      'PORT',
+      'HOST',
+      'DATABASE_URL',
+      'DATA_DIR',
+      'LOG_LEVEL',
+      'CARILLON_API_KEY',
+      'CARILLON_ROLES',
+      'CARILLON_WORKERS',
+      'CARILLON_SHUTDOWN_GRACE_SECONDS',
+      'CARILLON_DATABASE_CONNECTIONS',
+      'CARILLON_RETENTION_DAYS',
+    ];
+    expect([...new Set(named)].sort()).toEqual(known.sort());
+  });
+});

@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { migrate, migrationsFolder } from '../../src/db/migrate.ts';
+import { databaseUrl, withClient } from '../support/postgres-server.ts';
+
+let url: string;
+let admin: pg.Client;
+beforeAll(async () => {
+  admin = new pg.Client({ connectionString: inject('adminUrl') });
+  await admin.connect();
+});
+beforeEach(async () => {
+  // Of the run's own, so that whoever cleans up after it finds it.
+  const name = `${inject('databasePrefix')}${randomBytes(5).toString('hex')}`;
+  await admin.query(`create database ${name}`);
+  url = databaseUrl(inject('adminUrl'), name);
+});
+afterAll(() => admin.end());
+
+async function query<T extends pg.QueryResultRow>(text: string): Promise<T[]> {
+  let rows: T[] = [];
+  await withClient(url, async (client) => {
+    rows = (await client.query<T>(text)).rows;
+  });
+  return rows;
+}
+
+const applied = () => query('select hash from carillon_migrations.__drizzle_migrations order by id');
+const advisoryLocks = (which: string) =>
+  query<{ waiting: number }>(`
+    select count(*)::int as waiting from pg_locks where locktype = 'advisory' and ${which}
+      and database = (select oid from pg_database where datname = current_database())`) as Promise<
+    [{ waiting: number }]
+  >;
+const journal = async () =>
+  (JSON.parse(await readFile(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as { entries: unknown[] })
+    .entries;
+
+describe('migrate', () => {
+  it('brings an empty database to the present schema, ours and graphile’s', async () => {
+    await migrate(url);
+    expect(await applied()).toHaveLength((await journal()).length);
+    const tables = await query<{ name: string }>(
+      `select table_name as name from information_schema.tables where table_schema = 'public' order by 1`,
+    );
+    expect(tables.map((table) => table.name)).toEqual([
+      'dispatch_state',
+      'outages',
+      'run_attempts',
+      'run_logs',
+      'runs',
+      'schedule_states',
+      'schedules',
+      'workers',
+    ]);
+    await query(`select graphile_worker.add_job('run/default')`);
+  });
+
+  it('a second time changes nothing', async () => {
+    await migrate(url);
+    const before = await applied();
+    await query(`insert into dispatch_state values (1, '2026-03-01T00:00:00Z')`);
+    await migrate(url);
+    expect(await applied()).toEqual(before);
+    expect(await query('select id from dispatch_state')).toEqual([{ id: 1 }]);
+  });
+
+  it('by many nodes at once is done once, and all of them succeed', async () => {
+    await Promise.all(Array.from({ length: 5 }, () => migrate(url)));
+    expect(await applied()).toHaveLength((await journal()).length);
+  });
+
+  it('waits for the node that is at it, and leaves no lock behind', async () => {
+    await withClient(url, async (other) => {
+      // The key that every version of every node must take, so it is written down here a second time.
+      await other.query('select pg_advisory_lock(7244106)');
+      const migrated = migrate(url);
+      for (let waiting = 0; waiting === 0; ) [{ waiting }] = await advisoryLocks('not granted');
+      expect(await query(`select to_regclass('public.runs') as runs`)).toEqual([{ runs: null }]);
+      await other.query('select pg_advisory_unlock(7244106)');
+      await migrated;
+    });
+    expect(await query(`select to_regclass('public.runs') is not null as there`)).toEqual([{ there: true }]);
+    expect(await advisoryLocks('true')).toEqual([{ waiting: 0 }]);
+  });
+
+  it('when it fails leaves the database without half a migration, and can be done again', async () => {
+    // A table that is in the way of one in the middle.
+    await query('create table runs (id int)');
+    await expect(migrate(url)).rejects.toThrow();
+    const tables = await query(
+      `select table_name from information_schema.tables where table_schema = 'public'`,
+    );
+    expect(tables).toEqual([{ table_name: 'runs' }]);
+    await query('drop table runs');
+    await migrate(url);
+    expect(await applied()).toHaveLength((await journal()).length);
+  });
+
+  it('does not wait for a server that knows us and says no', async () => {
+    const wrong = new URL(url);
+    wrong.pathname = '/no_such_database_at_all';
+    await expect(migrate(wrong.href)).rejects.toMatchObject({ code: '3D000' });
+  });
+});
