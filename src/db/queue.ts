@@ -55,7 +55,7 @@ export async function ringForgotten(
       where finished_at is null and status = 'queued' and greatest(created_at, due_at) < ${queuedBefore.toISOString()}
         and not exists (
           select from graphile_worker._private_jobs j
-          where j.payload->>'runId' = r.id::text and (j.payload->>'attempt')::int = r.attempt
+          where j.payload->>'runId' = r.id::text and j.payload->>'attempt' = r.attempt::text
         )
       limit ${limit}
     )

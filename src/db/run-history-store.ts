@@ -128,16 +128,16 @@ export async function listActiveRuns(
 
 /**
  * A new run with what an ended one was made from. Counts as active for its schedule, if that is still there, whose
- * hot row the caller has locked.
+ * hot row the caller has locked. False when the original is gone: pruned meanwhile.
  */
 export async function insertRetryOf(
   tx: Tx,
   original: Run,
   fresh: { id: string; nowMs: number },
   served: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   const now = new Date(fresh.nowMs).toISOString();
-  await tx.execute(sql`
+  const { rows } = await tx.execute<{ rung: number }>(sql`
     with inserted as (
       insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
         due_at, created_at, status, attempt, failures, lost, timeout_ms, retry, input)
@@ -147,9 +147,11 @@ export async function insertRetryOf(
       returning id, attempt, task_queue, cause
     ),
     counted as (
-      update schedule_states set active_runs = active_runs + 1 where schedule_id = ${original.scheduleId}
+      update schedule_states set active_runs = active_runs + 1
+      where schedule_id = ${original.scheduleId} and exists (select from inserted)
     )
     select ${ring(sql`select * from inserted`, served)} as rung`);
+  return rows[0]!.rung === 1;
 }
 
 export type PrunedRuns = { runs: number /** True when there may be more to prune. */; more: boolean };

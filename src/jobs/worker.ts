@@ -210,8 +210,13 @@ export function createWorker(parts: WorkerParts): Worker {
       while (sweeping !== null || (!lease.held && draining === null))
         await (sweeping ?? pause(databasePauseMsMin));
       if (draining !== null) throw new Error('this worker takes no runs now');
+      const { workerId } = lease;
       try {
-        return await startRuns(db, lease.workerId, doorbells, clock.now());
+        const claimed = await startRuns(db, workerId, doorbells, clock.now());
+        if (workerId === lease.workerId) return claimed;
+        // This worker was declared lost meanwhile: what it claimed under its old name goes on as strays do.
+        inDoubt = true;
+        return [];
       } catch (error) {
         inDoubt = true;
         if (isRefusal(error)) throw error;

@@ -114,7 +114,8 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
         }
         await lockSchedule(tx, run.scheduleId);
         const freshId = newId(run.scheduledForMs);
-        await insertRetryOf(tx, run, { id: freshId, nowMs: clock.now() }, served());
+        const inserted = await insertRetryOf(tx, run, { id: freshId, nowMs: clock.now() }, served());
+        if (!inserted) throw unknown(id);
         return (await findRun(tx, freshId))!;
       });
     },

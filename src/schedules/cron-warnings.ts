@@ -93,7 +93,12 @@ function days({ source, dayOfMonth, dayOfWeek }: CronExpression, warn: Warn): vo
 }
 
 /** Which of its months an expression cannot fire in, because they are too short. */
-function months(expression: CronExpression, trigger: Trigger & { kind: 'cron' }, fromMs: number, warn: Warn): void {
+function months(
+  expression: CronExpression,
+  trigger: Trigger & { kind: 'cron' },
+  fromMs: number,
+  warn: Warn,
+): void {
   const { source, sets, dayOfMonth } = expression;
   // Without a say in the day of the month it is a fifth weekday that is lacking.
   if (dayOfMonth.days.length === 31) return;

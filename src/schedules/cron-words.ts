@@ -4,9 +4,14 @@
  * `*\/7`, which starts anew each hour. So it is given what it says well, field by field, from what the expression was read to
  * be, and a union of expressions where one field means several things. What is left is not put into words. Pure.
  */
-import cronstrue from 'cronstrue/i18n.js';
+import { createRequire } from 'node:module';
 import type { CronExpression } from './cron-expression.ts';
 import type { Locale } from './locale.ts';
+
+/** CommonJS that marks itself as a translated ES module: what `import` makes of its default depends on who loads it. */
+const { default: cronstrue } = createRequire(import.meta.url)(
+  'cronstrue/i18n',
+) as typeof import('cronstrue/i18n.js');
 
 /** Sentences without their full stop, whose union the expression is; null when it is better quoted than described. */
 export function cronWords(expression: CronExpression, locale: Locale): string[] | null {
@@ -33,7 +38,7 @@ export function cronWords(expression: CronExpression, locale: Locale): string[] 
 const alternativesMax = 4;
 
 function spoken(expression: string, locale: Locale): string {
-  const text = cronstrue.default.toString(expression, {
+  const text = cronstrue.toString(expression, {
     locale,
     use24HourTimeFormat: true,
     // The two day fields never both restrict as OR here: dayPairs has taken them apart.

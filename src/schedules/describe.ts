@@ -68,9 +68,10 @@ function expressionWords(text: string, locale: Locale, seedName: string | undefi
 export function duration(ms: number, locale: Locale): string {
   const text = formatDuration(ms);
   if (locale === 'en') return text;
-  return text.replace(/(\d+)(ms|[dhms])/g, (_, count, unit: keyof typeof chineseUnits) => {
-    return `${count} ${chineseUnits[unit]}`;
-  });
+  const parts = [...text.matchAll(/(\d+)(ms|[dhms])/g)];
+  return parts
+    .map(([, count, unit]) => `${count} ${chineseUnits[unit as keyof typeof chineseUnits]}`)
+    .join(' ');
 }
 
 const chineseUnits = { d: '天', h: '小时', m: '分钟', s: '秒', ms: '毫秒' };

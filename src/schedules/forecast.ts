@@ -1,8 +1,7 @@
 /**
  * How many runs are coming, per minute or per hour, for the schedules of a whole installation: a picture of the load.
  *
- * 1. Equal timings are computed once and counted as often as there are schedules. An `H` is first turned into the times
- *    that it stands for, so a hundred thousand `H H * * *` are at most 1,440 groups.
+ * 1. Equal timings are computed once and counted as often as there are schedules (forecast-groups.ts).
  * 2. An interval is counted by division, everything else time by time.
  * 3. The times of one group, and of all together, are limited. A group beyond its limit goes on in the rest of the
  *    range as often as before, by its mean; a group that finds the budget used up is left out. Both are said in the answer.
@@ -10,7 +9,6 @@
  * Nominal times are counted: jitter, overlap and pauses are not looked at. Pure; `start` lets a caller take breaks.
  */
 import { nextAllowed, type OnExcluded } from './allowed-times.ts';
-import type { CronExpression } from './cron-expression.ts';
 import { nextCron } from './cron-times.ts';
 import type { Filter } from './exclusion.ts';
 import type { Timing } from './schedule.ts';
@@ -175,47 +173,4 @@ function plainNext(timing: Timing, seedName: string): (afterMs: number) => numbe
   }
   const expression = parsed(text!, seedName);
   return (afterMs) => nextCron(expression, trigger.timezone, trigger.dst, afterMs);
-}
-
-/** A schedule, as far as a forecast goes. `key` tells filters apart; equal ones have equal keys. */
-export type ForecastItem = {
-  timing: Timing;
-  seedName: string;
-  filter?: Filter | null;
-  onExcluded?: OnExcluded;
-  timezone?: string;
-  filterKey?: string;
-};
-
-/** Schedules with equal times as one group each. Costs a few microseconds per schedule, with an `H` some ten. */
-export function groupTimings(items: Iterable<ForecastItem>): ForecastGroup[] {
-  const groups = new Map<string, ForecastGroup>();
-  for (const { filterKey = '', ...item } of items) {
-    const key = `${timesKey(item.timing, item.seedName)} ${item.onExcluded ?? ''} ${filterKey}`;
-    const known = groups.get(key);
-    if (known === undefined) groups.set(key, { ...item, count: 1 });
-    else known.count += 1;
-  }
-  return [...groups.values()];
-}
-
-function timesKey(timing: Timing, seedName: string): string {
-  const { trigger, startAtMs, endAtMs } = timing;
-  const text = JSON.stringify([trigger, startAtMs, endAtMs]);
-  if (trigger.kind !== 'cron' || !trigger.expressions.some(mayHaveHash)) return text;
-  const expressions = trigger.expressions.map((source) => parsed(source, seedName));
-  return expressions.some((expression) => expression.usesHash)
-    ? JSON.stringify([expressions.map(meaning), trigger.timezone, trigger.dst, startAtMs, endAtMs])
-    : text;
-}
-
-/** THU has an H too; reading the expression tells. */
-function mayHaveHash(text: string): boolean {
-  return /(?:^|[\s,])h/i.test(text);
-}
-
-/** What an expression comes to, however it is written. */
-function meaning({ sets, wildcard }: CronExpression): unknown[] {
-  const { seconds, minutes, hours, months, days } = sets;
-  return [seconds, minutes, hours, months, Array.from(days).join(), wildcard];
 }

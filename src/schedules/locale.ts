@@ -34,7 +34,6 @@ export function chooseLocale(acceptLanguage: string | undefined): Locale {
   }
   // `*` stands for the languages that are not named.
   for (const locale of locales) if (!weights.has(locale)) weights.set(locale, anyWeight);
-  let best: Locale = 'en';
-  for (const [locale, weight] of weights) if (weight > (weights.get(best) ?? 0)) best = locale;
-  return best;
+  const [best, weight] = [...weights].reduce((most, other) => (other[1] > most[1] ? other : most));
+  return weight > 0 ? best : 'en';
 }

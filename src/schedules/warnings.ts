@@ -38,7 +38,11 @@ export type WarningInput = {
 };
 
 /** How a rule reports; dates and times are told by the clock of the zone. */
-export type Warn = (code: WarningCode, parts?: Readonly<Record<string, string | number>>, at?: number) => void;
+export type Warn = (
+  code: WarningCode,
+  parts?: Readonly<Record<string, string | number>>,
+  at?: number,
+) => void;
 
 export const warningsMax = 20;
 export const horizonMsDefault = 400 * DAY_MS;
@@ -62,7 +66,8 @@ export function warningsFor(input: WarningInput): Warning[] {
   };
   const times = nextTimes(timing, seedName, fromMs, timesLookedAt);
   if (times[0] === undefined) warn('never_fires');
-  else if (filter !== null && isExcludedForAYear(input, filter, timezone, times[0])) warn('excluded_all_year');
+  else if (filter !== null && isExcludedForAYear(input, filter, timezone, times[0]))
+    warn('excluded_all_year');
   switch (trigger.kind) {
     case 'cron':
       cronWarnings({ timing, trigger, seedName, fromMs, untilMs: fromMs + horizonMs, filter, locale }, warn);

@@ -28,8 +28,8 @@ const fill = (path: string) => path.replace('{id}', path.startsWith('/runs') ? r
 
 test('the contract’s routes of this version are all there', () => {
   const command = (name: string) => `post /schedules/{id}/${name}`;
-  expect(routes.map((route) => route.name).sort()).toEqual(
-    [
+  expect(routes.map((route) => route.name)).toEqual(
+    expect.arrayContaining([
       ...['post /schedules', 'get /schedules', 'post /schedules/preview'],
       ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
       ...['pause', 'resume', 'stop', 'reschedule', 'trigger'].map(command),
@@ -42,7 +42,7 @@ test('the contract’s routes of this version are all there', () => {
         'post /runs/{id}/retry',
       ],
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
-    ].sort(),
+    ]),
   );
 });
 

@@ -132,6 +132,15 @@ describe('ringing again for the forgotten', () => {
     expect(await ringAgain(later())).toBe(1);
   });
 
+  it('is not put off by jobs of others, whatever they carry', async () => {
+    await fired(1);
+    await house.db.execute(sql`delete from graphile_worker._private_jobs`);
+    for (const payload of ['{"runId": 7, "attempt": "twice"}', '{"attempt": {}}', '[1]', '"text"']) {
+      await house.db.execute(sql`select graphile_worker.add_job('somebody-elses', ${payload}::json)`);
+    }
+    expect(await ringAgain()).toBe(1);
+  });
+
   it('rings for no more than the limit at a time', async () => {
     await fired(5);
     await house.db.execute(sql`delete from graphile_worker._private_jobs`);

@@ -135,7 +135,7 @@ describe('dispatchers, workers and commands at once', () => {
       await commands[(n * 7) % commands.length]!();
     }
 
-    for (rounds = 0; rounds < 25; rounds += 1) {
+    for (rounds = 0; rounds < 15; rounds += 1) {
       await house.live(2 * SECOND);
       await Promise.all([
         ...dispatchers.map((dispatch) => dispatch()),

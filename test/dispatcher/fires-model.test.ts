@@ -76,7 +76,7 @@ describe('whatever happens', () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(choice, { minLength: 1, maxLength: 2 }),
-          fc.array(step, { minLength: 10, maxLength: 45, size: 'max' }),
+          fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }),
           async (choices, steps) => {
             await house.reset();
             await house.live(0);
@@ -94,7 +94,7 @@ describe('whatever happens', () => {
         ),
         {
           seed,
-          numRuns: Math.ceil(15 * effort),
+          numRuns: Math.ceil(10 * effort),
           endOnFailure: process.env.CARILLON_MODEL_SHRINK === undefined,
         },
       );

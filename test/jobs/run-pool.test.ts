@@ -154,7 +154,7 @@ describe('the doorbells of a worker that was killed', () => {
     await waitFor(() => gate.waiting === 1);
     const fetched = await rig.trigger('nothing');
     await rig.sql.rows(`update graphile_worker._private_jobs set locked_by = $1, locked_at = now()`, [pool]);
-    await rig.sql.rows(`update workers set heartbeat_at = heartbeat_at - interval '29 seconds'`);
+    await rig.sql.rows(`update workers set heartbeat_at = heartbeat_at - interval '20 seconds'`);
 
     const logger = { warn: () => undefined } as never;
     const rescuer = createRescuer({ db: rig.db, clock: createClock(), logger, served: () => ['default'] });

@@ -429,7 +429,10 @@ describe('a claim', () => {
     expect(await rig.ended(id)).toMatchObject({ status: 'succeeded', attempt: 1 });
   });
 
-  it('that was committed under a worker that nobody has any more goes on under the next attempt', async () => {
+  it.each([
+    ['before', false],
+    ['after', true],
+  ])('that was committed under a worker that is gone goes on under the next attempt, answered %s it is another', async (_when, waits) => {
     const rig = await setupRig();
     let claims = 0;
     aroundClaims = async (claim) => {
@@ -437,11 +440,18 @@ describe('a claim', () => {
       claims += 1;
       if (claims > 1) return answer;
       // As when the process froze with the claim on its way: it wakes, and is not this worker any more.
+      const before = worker.id;
       oversleep(25_000);
       await rig.sql.rows(`update workers set gone_at = now()`);
+      if (waits) {
+        await waitFor(() => worker.id !== before && worker.healthy);
+        // Not before the first look for strays under the new name.
+        await waitFor(async () => (await rig.detail(id)).status === 'running');
+        oversleep(5000);
+      }
       return answer;
     };
-    const { oversleep } = await rig.worker();
+    const { worker, oversleep } = await rig.worker();
     const { id } = await rig.trigger('nothing');
     const run = await rig.ended(id);
     expect(run).toMatchObject({ status: 'succeeded', attempt: 2 });

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { endRuns } from '../../src/db/run-end-store.ts';
 import { insertLogLines } from '../../src/db/run-log-store.ts';
@@ -511,6 +512,20 @@ describe('retry by hand', () => {
     const [a, b] = await Promise.all([house.runs.retry(run.id), house.runs.retry(run.id)]);
     expect(a!.id).not.toBe(b!.id);
     expect(await house.stateOf(run.scheduleId)).toMatchObject({ activeRuns: 2 });
+  });
+
+  it('of one that is pruned at the same moment is not found, and counts for nothing', async () => {
+    const run = await fired();
+    await worker.succeed((await worker.take())[0]!);
+    const { answer } = await house.another().db.transaction(async (tx) => {
+      await tx.execute(sql`select from schedule_states where schedule_id = ${run.scheduleId} for update`);
+      const answer = house.runs.retry(run.id).catch((refusal: Error) => refusal);
+      await house.blocked();
+      await house.db.execute(sql`delete from runs where id = ${run.id}`);
+      return { answer };
+    });
+    expect(await answer).toMatchObject({ code: 'not_found' });
+    expect(await house.stateOf(run.scheduleId)).toMatchObject({ activeRuns: 0 });
   });
 
   it('of one that nobody has is not found', async () => {

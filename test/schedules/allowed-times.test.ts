@@ -32,7 +32,11 @@ function timetable(
   const stamp = (instant: number) =>
     Temporal.Instant.fromEpochMilliseconds(instant)
       .toZonedDateTimeISO(timezone)
-      .toString({ timeZoneName: 'never', smallestUnit: 'minute', offset: timezone === 'UTC' ? 'never' : 'auto' });
+      .toString({
+        timeZoneName: 'never',
+        smallestUnit: 'minute',
+        offset: timezone === 'UTC' ? 'never' : 'auto',
+      });
   const rows: string[] = [];
   let after = ms(from);
   while (rows.length < count) {
@@ -144,7 +148,9 @@ describe('next_allowed', () => {
 
 describe('previous_allowed', () => {
   it('moves to the same time on the previous allowed day, which lies before the trigger’s own', () => {
-    expect(timetable(cron('0 18 L * *'), ['* * * * 0,6'], 'previous_allowed', '2026-01-01T00:00Z', 6)).toEqual([
+    expect(
+      timetable(cron('0 18 L * *'), ['* * * * 0,6'], 'previous_allowed', '2026-01-01T00:00Z', 6),
+    ).toEqual([
       '2026-01-30T18:00 < 2026-01-31T18:00',
       '2026-02-27T18:00 < 2026-02-28T18:00',
       '2026-03-31T18:00',
@@ -217,7 +223,12 @@ const changes = ['2026-03-29', '2026-04-05', '2026-09-06', '2026-10-04', '2026-1
 const anyFilter = fc.record({
   exclude: fc.array(
     fc.oneof(
-      fc.constantFrom(...changes, '2026-03-28..2026-03-30', '2026-10-23..2026-10-26', '2026-09-05..2026-09-08'),
+      fc.constantFrom(
+        ...changes,
+        '2026-03-28..2026-03-30',
+        '2026-10-23..2026-10-26',
+        '2026-09-05..2026-09-08',
+      ),
       fc.constantFrom('* * * * 0,6', '* 0-11 * * *', '* 2 * * *', '*/2 * * * *', '30 2 * * *', '* * */2 * *'),
       fc.constantFrom('0 0-5 * * *', '* 2,3 * * 6', '15-45 1-2 25-29 * *', '* * 1-3,25-31 * *'),
     ),
@@ -238,11 +249,20 @@ const anyTiming = (timezone: string): fc.Arbitrary<Timing> =>
           .constantFrom('auto', 'first', 'both', 'last')
           .map((repeat) => cron(text, { timezone, dst: { gap: 'run', repeat } })),
       ),
-    fc.constantFrom(every(7 * HOUR), every(90 * MINUTE, 7 * MINUTE), every(25 * HOUR), every(6 * DAY, 2.5 * HOUR)),
+    fc.constantFrom(
+      every(7 * HOUR),
+      every(90 * MINUTE, 7 * MINUTE),
+      every(25 * HOUR),
+      every(6 * DAY, 2.5 * HOUR),
+    ),
   );
 
 describe('for any trigger and filter', () => {
-  it.each<OnExcluded>(['skip', 'next_allowed', 'previous_allowed'])('%s does what its words say', (onExcluded) => {
+  it.each<OnExcluded>([
+    'skip',
+    'next_allowed',
+    'previous_allowed',
+  ])('%s does what its words say', (onExcluded) => {
     fc.assert(
       fc.property(
         fc.constantFrom(...zones).chain((timezone) => fc.tuple(fc.constant(timezone), anyTiming(timezone))),
@@ -349,7 +369,13 @@ describe('the cost', () => {
       60_000,
     ],
     ['nights excluded, hourly', cron('0 * * * *'), { exclude: ['0 0-5 * * *'] }, 'next_allowed', 100],
-    ['every other minute, monthly', cron('0 0 1 * *'), { exclude: ['1-59/2 * * * *'] }, 'next_allowed', 25_000],
+    [
+      'every other minute, monthly',
+      cron('0 0 1 * *'),
+      { exclude: ['1-59/2 * * * *'] },
+      'next_allowed',
+      25_000,
+    ],
   ])('%s: is bounded', (_, timing, spec, onExcluded, asked) => {
     const { base, filter, count } = counted(timing, filterOf(spec));
     nextAllowed(base, filter, onExcluded, 'UTC', ms('2026-06-01T23:00:00Z'));

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { covers, InvalidCalendar, readCalendar } from '../../src/schedules/calendar.ts';
-import { toInstants } from '../../src/schedules/zone.ts';
-import { DAY, HOUR, MINUTE, ms } from '../support/timings.ts';
+import { DAY, MINUTE, ms } from '../support/timings.ts';
 import { type OracleRule, oracleDays, ruleText } from './recurrence-oracle.ts';
 
 const now = ms('2026-06-01T00:00:00Z');
@@ -478,8 +477,16 @@ describe('a body that cannot be taken', () => {
     ],
     ['has COUNT=0', event('DTSTART:20260101\nRRULE:FREQ=DAILY;COUNT=0'), /COUNT below 1/],
     ['excludes by rule', event('DTSTART:20260101\nEXRULE:FREQ=WEEKLY'), /EXRULE is not supported/],
-    ['ends before it begins', event('DTSTART:20260102T100000Z\nDTEND:20260102T090000Z'), /on line 3: it ends/],
-    ['mixes a date and a time', event('DTSTART:20260102T100000Z\nDTEND;VALUE=DATE:20260103'), /DTEND must have/],
+    [
+      'ends before it begins',
+      event('DTSTART:20260102T100000Z\nDTEND:20260102T090000Z'),
+      /on line 3: it ends/,
+    ],
+    [
+      'mixes a date and a time',
+      event('DTSTART:20260102T100000Z\nDTEND;VALUE=DATE:20260103'),
+      /DTEND must have/,
+    ],
     ['has a broken duration', event('DTSTART:20260102T100000Z\nDURATION:1 hour'), /Line 5: .*no duration/],
     ['names no zone', event('DTSTART;TZID=Nowhere:20260102T100000'), /Line 4: the time zone "Nowhere"/],
     [
@@ -495,7 +502,11 @@ describe('a body that cannot be taken', () => {
       `BEGIN:VTIMEZONE\nTZID:X\nEND:VTIMEZONE\n${event('DTSTART;TZID=X:20260101T000000')}`,
       /neither STANDARD nor DAYLIGHT/,
     ],
-    ['has a line of a thousand parameters', event(`DTSTART${';a=b'.repeat(1_000)}:20260101`), /too many parts/],
+    [
+      'has a line of a thousand parameters',
+      event(`DTSTART${';a=b'.repeat(1_000)}:20260101`),
+      /too many parts/,
+    ],
   ])('%s: it says so', (_, body, message) => {
     expect(refusal(() => ofIcal(body))).toMatch(message);
   });
@@ -510,7 +521,9 @@ describe('a body that cannot be taken', () => {
 
   it('is too large, has too many events, or expands to too much', () => {
     expect(refusal(() => ofIcal(event(`DTSTART:20260101\nX-A:${'x'.repeat(1_048_576)}`)))).toMatch(/1048576/);
-    expect(refusal(() => ofIcal(event('DTSTART:20260101').concat('\n').repeat(10_001)))).toMatch(/10000 events/);
+    expect(refusal(() => ofIcal(event('DTSTART:20260101').concat('\n').repeat(10_001)))).toMatch(
+      /10000 events/,
+    );
     const daily = event('DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;BYHOUR=0,4,8,12,16,20');
     expect(refusal(() => ofIcal(`${daily}\n${daily}\n${daily}`))).toMatch(/more than 200000 times/);
     const never = event('DTSTART:20000101T000000Z\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30').concat('\n');
@@ -559,7 +572,5 @@ describe('covers', () => {
       ),
       { seed: 20_260_101, numRuns: 100 },
     );
-    expect(toInstants('UTC', 0)).toEqual([0]);
-    expect(HOUR).toBe(3_600_000);
   });
 });
