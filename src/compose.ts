@@ -129,7 +129,14 @@ export async function startService({
   }
 
   const graphilePool = has('worker')
-    ? openPool({ url: databaseUrl, connectionsMax: graphileConnections, name: 'carillon graphile', onFault })
+    ? openPool({
+        url: databaseUrl,
+        connectionsMax: graphileConnections,
+        name: 'carillon graphile',
+        // Doorbells are not the truth: one that a crash brings back finds nothing to claim.
+        durable: false,
+        onFault,
+      })
     : null;
   const worker =
     graphilePool === null

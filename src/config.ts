@@ -24,7 +24,7 @@ export type Config = Readonly<{
 }>;
 
 /** `default` takes HTTP calls, which wait more than they work; the others are heavy. */
-const workersDefault = 'default:100,sync:4,backup:2';
+const workersDefault = 'default:400,sync:4,backup:2';
 
 const workers = z.string().transform((text, context) => {
   const pools = new Map<string, number>();

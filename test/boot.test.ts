@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { banner } from '../src/banner.ts';
 import { createTestDatabase } from './support/database.ts';
-import { addressOf, type SpawnedProcess, spawnIn } from './support/node-process.ts';
+import { addressOf, compileCache, type SpawnedProcess, spawnIn } from './support/node-process.ts';
 import { waitFor } from './support/wait-for.ts';
 
 // Several processes start in each, on a machine that may be busy; each wait in them has a limit of its own.
@@ -26,7 +26,7 @@ const newDataDir = () => join(inject('runDirectory'), `boot-${randomBytes(5).toS
 
 const npmStart = (env: Record<string, string>) => spawnIn({ command: 'npm', args: ['start'], env });
 const nodeMain = (env: Record<string, string>) =>
-  spawnIn({ command: process.execPath, args: ['src/main.ts'], env });
+  spawnIn({ command: process.execPath, args: ['src/main.ts'], env: { ...compileCache(), ...env } });
 
 /** The commands in the banner, as they stand there. */
 const curls = (output: string) => [...output.matchAll(/^ {2}(curl .+)$/gm)].map((match) => match[1]!);

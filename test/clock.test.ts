@@ -5,8 +5,10 @@ import { createHandClock } from './support/hand-clock.ts';
 describe('the corrected clock', () => {
   it('is the machine’s until it is told better, with fractions of a millisecond', () => {
     const clock = createClock();
-    const machine = performance.timeOrigin + performance.now();
-    expect(Math.abs(clock.now() - machine)).toBeLessThan(50);
+    const before = performance.timeOrigin + performance.now();
+    const now = clock.now();
+    expect(now).toBeGreaterThanOrEqual(before);
+    expect(now).toBeLessThanOrEqual(performance.timeOrigin + performance.now());
   });
 
   it('never goes back by itself', () => {
@@ -23,9 +25,8 @@ describe('the corrected clock', () => {
     const clock = createClock();
     const ahead = async () => clock.now() + 3_600_000;
     const stepMs = await clock.sync(ahead);
-    expect(stepMs).toBeGreaterThan(3_599_900);
-    expect(stepMs).toBeLessThan(3_600_100);
-    expect(Math.abs(await clock.sync(async () => clock.now()))).toBeLessThan(100);
+    expect(Math.abs(stepMs - 3_600_000)).toBeLessThan(5000);
+    expect(Math.abs(await clock.sync(async () => clock.now()))).toBeLessThan(5000);
   });
 
   it('goes back too, when the remote clock is behind; durations do not feel it', async () => {
@@ -41,6 +42,7 @@ describe('the corrected clock', () => {
     const clock = createClock();
     let askedAt = 0;
     let answeredAt = 0;
+    const begunAt = clock.monotonic();
     await clock.sync(async () => {
       askedAt = clock.monotonic();
       // A slow answer, without sleeping.
@@ -48,8 +50,12 @@ describe('the corrected clock', () => {
       while (answeredAt - askedAt < 20);
       return 1_000_000;
     });
-    const sinceMiddle = clock.monotonic() - (askedAt + answeredAt) / 2;
-    expect(Math.abs(clock.now() - 1_000_000 - sinceMiddle)).toBeLessThan(5);
+    const endedAt = clock.monotonic();
+    const now = clock.now();
+    // When it was 1,000,000 by this clock, as exactly as can be told from outside of it.
+    const [least, most] = [endedAt - (now - 1_000_000), clock.monotonic() - (now - 1_000_000)];
+    expect(least).toBeLessThanOrEqual((askedAt + endedAt) / 2);
+    expect(most).toBeGreaterThanOrEqual((begunAt + answeredAt) / 2);
   });
 
   it('keeps its time when the remote clock cannot be asked', async () => {

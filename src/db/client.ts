@@ -2,7 +2,7 @@
  * Connections. One pool for the house's own statements; graphile-worker's pools have theirs (`queue.ts`).
  * Whoever opens a pool closes it: `compose.ts`.
  */
-import type { SQL } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import pg from 'pg';
@@ -19,6 +19,8 @@ export type PoolOptions = {
   connectionsMax: number;
   /** Shown in pg_stat_activity. */
   name: string;
+  /** False: a commit does not wait for the disk. For what may be forgotten in a crash of Postgres. */
+  durable?: boolean;
   /** Told of faults of idle connections; the pool replaces them by itself. */
   onFault(error: Error): void;
 };
@@ -42,7 +44,9 @@ export function openPool(options: PoolOptions): pg.Pool {
     // A half-open connection (the peer gone without a word) must not hold a pass for ever.
     query_timeout: 60_000,
     onConnect: async (client) => {
-      await client.query(sessionSettings);
+      await client.query(
+        sessionSettings + (options.durable === false ? '; set synchronous_commit = off' : ''),
+      );
     },
   });
   pool.on('error', (error) => options.onFault(error));
@@ -54,6 +58,15 @@ export function openPool(options: PoolOptions): pg.Pool {
 export function openDatabase(options: PoolOptions): Database {
   const pool = openPool(options);
   return { db: drizzle(pool, { schema }), pool, close: () => pool.end() };
+}
+
+/**
+ * The commit of this transaction will not wait for the disk: a crash of Postgres in the next half second may undo it,
+ * whole. Only for what is done again in the same way then, and what nobody has been told of. A later commit that waits
+ * (of the start of a run that was queued here) makes this one lasting too, since the log is written in order.
+ */
+export async function commitWithoutWaiting(tx: Tx): Promise<void> {
+  await tx.execute(sql`set local synchronous_commit = off`);
 }
 
 const dialect = new PgDialect();

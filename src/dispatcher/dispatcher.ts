@@ -7,11 +7,14 @@
  * 3. In one statement: put runs whose retry is due back into the queue.
  * 4. Answer what was done and when the next thing is due.
  *
+ * A batch that only starts runs commits without waiting for the disk: if Postgres crashes before it is written, the
+ * schedules are due as they were, and none of these runs can have started, as a start waits for the disk.
+ *
  * Any number of dispatchers may run this at once; none leads. On kill -9 before the commit nothing has happened, and
  * the locks are gone with the connection; after it everything has.
  */
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/client.ts';
+import { commitWithoutWaiting, type Db } from '../db/client.ts';
 import { claimDue, nextDue, recordFires } from '../db/fire-store.ts';
 import { requeueDueRetries } from '../db/run-store.ts';
 import { planFires } from '../schedules/fire-plan.ts';
@@ -72,13 +75,10 @@ export async function dispatchPass({ db, clock, pulse, served }: DispatcherParts
     const plans = claimed.map((schedule) =>
       planFires(schedule, { nowMs: atMs, outages: pulse.outages(), timesMax }),
     );
+    const fires = plans.flatMap((plan) => plan.fires);
+    if (fires.every((fire) => fire.status === 'queued')) await commitWithoutWaiting(tx);
     const states = plans.map((plan) => plan.state);
-    const recorded = await recordFires(
-      tx,
-      { fires: plans.flatMap((plan) => plan.fires), states },
-      atMs,
-      served(),
-    );
+    const recorded = await recordFires(tx, { fires, states }, atMs, served());
     return {
       claimed: claimed.length,
       ...recorded,

@@ -173,17 +173,22 @@ export function presentTrigger(
   offset?: string;
   at?: string | string[];
 } {
-  switch (trigger.kind) {
-    case 'cron':
-      return { cron: oneOrMany(trigger.expressions) };
-    case 'every': {
-      const every = presentDuration(trigger.everyMs, '/every', written);
-      if (trigger.offsetMs === 0) return { every };
-      return { every, offset: presentDuration(trigger.offsetMs, '/offset', written) };
+  try {
+    switch (trigger.kind) {
+      case 'cron':
+        return { cron: oneOrMany(trigger.expressions) };
+      case 'every': {
+        const every = presentDuration(trigger.everyMs, '/every', written);
+        if (trigger.offsetMs === 0) return { every };
+        return { every, offset: presentDuration(trigger.offsetMs, '/offset', written) };
+      }
+      case 'at':
+        return { at: oneOrMany(trigger.atMs.map(toIso)) };
     }
-    case 'at':
-      return { at: oneOrMany(trigger.atMs.map(toIso)) };
+  } catch {
+    // A stored trigger that is none spoils its own answer, where `fault` tells of it, and not the whole list's.
   }
+  return {};
 }
 
 /** A spec's texts after its trigger was written anew; without the field where there was and is none. */

@@ -2,11 +2,12 @@
  * The next time of a trigger that a filter allows, and what becomes of the others (`onExcluded`).
  *
  * - skip: an excluded time is no time.
- * - next_allowed, previous_allowed: it moves to the same time of day on the next (previous) local day on which the filter
- *   allows that instant, at most 366 days away; it is dropped when there is none. The business-day rule.
+ * - next_allowed, previous_allowed: it moves to the same time of day on the next (previous) local day on
+ *   which the filter allows that instant, at most 366 days away; it is dropped when there is none. The
+ *   business-day rule.
  *
- * So the times of a schedule are its allowed times and its moved ones (moved-times.ts); two on one instant fire once.
- * Excluded stretches are jumped over, not walked. Pure.
+ * So the times of a schedule are its allowed times and its moved ones (moved-times.ts); two on one instant
+ * fire once. Excluded stretches are jumped over, not walked. Pure.
  */
 import type { Filter } from './exclusion.ts';
 import { DAY_MS } from './local-time.ts';
@@ -28,8 +29,9 @@ export type OnExcluded = (typeof onExcludedPolicies)[number];
 export const looksMax = 10_000;
 
 /**
- * The first time strictly after `afterMs` (epoch ms) that a schedule fires at. `timezone`: the clock on which days are counted.
- * Null when there is none, or none was found within the budget; the cost is bounded either way.
+ * The first time strictly after `afterMs` (epoch ms) that a schedule fires at. `timezone`: the clock on which
+ * days are counted. Null when there is none, or none was found within the budget; the cost is bounded either
+ * way.
  */
 export function nextAllowed(
   base: BaseTimes,

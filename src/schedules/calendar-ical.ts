@@ -1,15 +1,17 @@
 /**
  * The events of an iCalendar text as stretches of time.
  *
- * - All events count, also those marked TRANSPARENT: public holiday calendars mark their days so, because nobody is
- *   busy on them. Events with STATUS:CANCELLED do not count.
+ * - All events count, also those marked TRANSPARENT: public holiday calendars mark their days so, because
+ *   nobody is busy on them. Events with STATUS:CANCELLED do not count.
  * - An all-day event covers whole days in the calendar's zone, whatever zone its author had in mind; DTEND is
  *   not included. A timed event covers its start and not its end; without an end it covers the very instant.
- * - A TZID of the IANA list is the platform's zone, also when the text brings a VTIMEZONE, which is often cut short.
- *   Other TZIDs need their VTIMEZONE. Times without a zone are the calendar's.
- * - Recurrences: RRULE (daily to yearly), RDATE, EXDATE, RECURRENCE-ID. Those that go on for ever are expanded up to the
- *   horizon. A start that its own rule does not match does not occur; the RFC leaves that open.
- * - What cannot be expanded exactly is refused: EXRULE, RANGE=THISANDFUTURE, RSCALE, rules by the hour or finer.
+ * - A TZID of the IANA list is the platform's zone, also when the text brings a VTIMEZONE, which is often cut
+ *   short. Other TZIDs need their VTIMEZONE. Times without a zone are the calendar's.
+ * - Recurrences: RRULE (daily to yearly), RDATE, EXDATE, RECURRENCE-ID. Those that go on for ever are
+ *   expanded up to the horizon. A start that its own rule does not match does not occur; the RFC leaves that
+ *   open.
+ * - What cannot be expanded exactly is refused: EXRULE, RANGE=THISANDFUTURE, RSCALE, rules by the hour or
+ *   finer.
  */
 import {
   calendarDaysLookedAtMax,
@@ -31,13 +33,19 @@ export type IcalEvents = {
   events: number;
 };
 
-/** The zone that a text names for itself (X-WR-TIMEZONE), when it is one of the IANA list. Throws InvalidCalendar. */
+/**
+ * The zone that a text names for itself (X-WR-TIMEZONE), when it is one of the IANA list. Throws
+ * InvalidCalendar.
+ */
 export function icalTimezone(text: string): string | null {
   const named = readIcal(text).map((calendar) => textOf(calendar, 'x-wr-timezone'));
   return named.find((zone) => zone !== null && isTimeZone(zone)) ?? null;
 }
 
-/** Everything up to `untilMs` (epoch ms). `timezone`: where whole days and times without a zone are. Throws InvalidCalendar. */
+/**
+ * Everything up to `untilMs` (epoch ms). `timezone`: where whole days and times without a zone are. Throws
+ * InvalidCalendar.
+ */
 export function icalEvents(text: string, timezone: string, untilMs: number): IcalEvents {
   const calendars = readIcal(text);
   for (const calendar of calendars) {

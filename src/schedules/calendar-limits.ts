@@ -11,7 +11,10 @@ export const calendarYearsAhead = 40;
 /** Days that may be looked at while the rules of one calendar are expanded: about a second's work. */
 export const calendarDaysLookedAtMax = 3_000_000;
 
-/** A calendar that cannot be taken. The message names the entry, or the line and the event, and says what to do. */
+/**
+ * A calendar that cannot be taken. The message names the entry, or the line and the event, and says what to
+ * do.
+ */
 export class InvalidCalendar extends Error {
   override readonly name = 'InvalidCalendar';
   /** The index in `entries` that is wrong; null when it is the iCalendar text, or the calendar as a whole. */

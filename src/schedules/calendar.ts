@@ -1,10 +1,12 @@
 /**
- * Calendars: named sets of time that schedules exclude (`exclude: ["calendar:cn-holidays"]`) or keep to (`only`).
+ * Calendars: named sets of time that schedules exclude (`exclude: ["calendar:cn-holidays"]`) or keep to
+ * (`only`).
  *
  * What is stored is the source, dates and iCalendar text, and an instant (`untilMs`) up to which endless
- * recurrences are expanded: 40 years after the calendar was written. So compiling is a function of the stored value
- * alone: every node agrees, a calendar that was taken once is always taken, and what was sent can be given
- * back. Past times stay in, so a backfill sees the holidays of its own year. Writing it again moves the horizon.
+ * recurrences are expanded: 40 years after the calendar was written. So compiling is a function of the stored
+ * value alone: every node agrees, a calendar that was taken once is always taken, and what was sent can be
+ * given back. Past times stay in, so a backfill sees the holidays of its own year. Writing it again moves the
+ * horizon.
  *
  * Whether a calendar is for excluding or for allowing is said where it is used.
  */

@@ -1,11 +1,12 @@
 /**
- * A cron expression as a set of instants and not as a list of fires: an instant is covered when the clocks on the
- * wall match the expression, to the minute with five fields and to the second with six. Both passes of a repeated hour
- * match, and a time that does not exist matches never, so `dst` has no say. `* * 1-5 * *` covers five whole days.
+ * A cron expression as a set of instants and not as a list of fires: an instant is covered when the clocks on
+ * the wall match the expression, to the minute with five fields and to the second with six. Both passes of a
+ * repeated hour match, and a time that does not exist matches never, so `dst` has no say. `* * 1-5 * *`
+ * covers five whole days.
  *
- * What is not covered is a union of cron expressions again, one per field that is not full: the minutes it does not name
- * of any hour, the hours it does not name of any day, and so on. So both ends of a stretch are found by the
- * evaluator, in its few hundred nanoseconds, however long the stretch is.
+ * What is not covered is a union of cron expressions again, one per field that is not full: the minutes it
+ * does not name of any hour, the hours it does not name of any day, and so on. So both ends of a stretch are
+ * found by the evaluator, in its few hundred nanoseconds, however long the stretch is.
  */
 import { shapeOf } from './cron-days.ts';
 import type { CronExpression, CronSets, Set60 } from './cron-expression.ts';

@@ -1,4 +1,6 @@
-/** The traps of cron expressions: of their syntax, of short months, and of the clock changes to come. Pure. */
+/**
+ * The traps of cron expressions: of their syntax, of short months, and of the clock changes to come. Pure.
+ */
 import { lengthsOfMonth, shapeOf } from './cron-days.ts';
 import type { CronExpression } from './cron-expression.ts';
 import { nextCron } from './cron-times.ts';

@@ -1,19 +1,24 @@
 /**
- * A cron expression in words. cronstrue speaks forty languages, but not our dialect: it refuses `H`, `L-3W` and lists of
- * `W`; writes "on day the last day and 15"; calls the OR of the two day fields "and"; and says "every 7 minutes" of
- * `*\/7`, which starts anew each hour. So it is given what it says well, field by field, from what the expression was read to
- * be, and a union of expressions where one field means several things. What is left is not put into words. Pure.
+ * A cron expression in words. cronstrue speaks forty languages, but not our dialect: it refuses `H`, `L-3W`
+ * and lists of `W`; writes "on day the last day and 15"; calls the OR of the two day fields "and"; and says
+ * "every 7 minutes" of `*\/7`, which starts anew each hour. So it is given what it says well, field by field,
+ * from what the expression was read to be, and a union of expressions where one field means several things.
+ * What is left is not put into words. Pure.
  */
-import { createRequire } from 'node:module';
+import imported from 'cronstrue/i18n.js';
 import type { CronExpression } from './cron-expression.ts';
 import type { Locale } from './locale.ts';
 
-/** CommonJS that marks itself as a translated ES module: what `import` makes of its default depends on who loads it. */
-const { default: cronstrue } = createRequire(import.meta.url)(
-  'cronstrue/i18n',
-) as typeof import('cronstrue/i18n.js');
+/**
+ * CommonJS that calls itself a translated ES module: loaders differ in whether its default is the class or
+ * the whole.
+ */
+const cronstrue = imported.default ?? (imported as unknown as typeof imported.default);
 
-/** Sentences without their full stop, whose union the expression is; null when it is better quoted than described. */
+/**
+ * Sentences without their full stop, whose union the expression is; null when it is better quoted than
+ * described.
+ */
 export function cronWords(expression: CronExpression, locale: Locale): string[] | null {
   const { source, hasSeconds } = expression;
   const texts = source.startsWith('@') ? fieldsOfNickname(source) : source.split(/[ \t]+/);

@@ -13,8 +13,8 @@ import { parsed } from './trigger.ts';
 type Described = Trigger | { kind: 'delay'; delayMs: number };
 
 /**
- * One sentence on when a trigger fires. `seedName` is the schedule's name: with it an `H` is told as the time it stands
- * for, without it the expression is quoted.
+ * One sentence on when a trigger fires. `seedName` is the schedule's name: with it an `H` is told as the time
+ * it stands for, without it the expression is quoted.
  */
 export function describe(timing: Timing, locale: Locale = 'en', seedName?: string): string {
   const say = phrases[locale];

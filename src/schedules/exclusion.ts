@@ -1,9 +1,10 @@
 /**
  * What a schedule leaves out (`exclude`) or keeps to (`only`): texts to exclusions, and those to one filter.
  *
- * An item is a date or a range of dates (whole days on the schedule's clock, both ends included), the name of a calendar
- * (whose days are on the calendar's own clock), or a cron expression (every instant at which the wall clock matches it).
- * An instant is allowed when no item of `exclude` has it and, unless `only` is empty, some item of `only` does.
+ * An item is a date or a range of dates (whole days on the schedule's clock, both ends included), the name of
+ * a calendar (whose days are on the calendar's own clock), or a cron expression (every instant at which the
+ * wall clock matches it). An instant is allowed when no item of `exclude` has it and, unless `only` is empty,
+ * some item of `only` does.
  */
 import type { CompiledCalendar } from './calendar.ts';
 import { cronCover } from './cron-cover.ts';
@@ -77,19 +78,22 @@ export type Filter = {
   /** Why an instant is not allowed; null when it is. */
   why(atMs: number): string | null;
   /**
-   * The end of the excluded stretch that an instant lies in: nothing before it is allowed. It is mostly allowed itself, but
-   * may begin another stretch, so ask again. The instant itself when it is allowed; null: nothing later is allowed.
+   * The end of the excluded stretch that an instant lies in: nothing before it is allowed. It is mostly
+   * allowed itself, but may begin another stretch, so ask again. The instant itself when it is allowed; null:
+   * nothing later is allowed.
    */
   excludedUntil(atMs: number): number | null;
-  /** As excludedUntil for the allowed stretch: nothing before it is excluded. Null: nothing later is excluded. */
+  /**
+   * As excludedUntil for the allowed stretch: nothing before it is excluded. Null: nothing later is excluded.
+   */
   allowedUntil(atMs: number): number | null;
 };
 
 export type FilterSpec = { exclude: readonly Exclusion[]; only: readonly Exclusion[] };
 
 /**
- * A filter on the clock of `timezone`. Compiling costs microseconds; `calendars` are the ones that the items name.
- * Throws RangeError for a calendar that is missing, since leaving it out would run what must not run.
+ * A filter on the clock of `timezone`. Compiling costs microseconds; `calendars` are the ones that the items
+ * name. Throws RangeError for a calendar that is missing, since leaving it out would run what must not run.
  */
 export function compileFilter(
   { exclude, only }: FilterSpec,

@@ -1,6 +1,7 @@
 /**
- * Schedules with equal times as groups. An `H` is first turned into the values that it stands for, so a hundred
- * thousand `H H * * *` are at most 1,440 groups. Only what has an `H` is looked into, and only its fields. Pure.
+ * Schedules with equal times as groups. An `H` is first turned into the values that it stands for, so a
+ * hundred thousand `H H * * *` are at most 1,440 groups. Only what has an `H` is looked into, and only its
+ * fields. Pure.
  */
 import type { OnExcluded } from './allowed-times.ts';
 import {

@@ -1,12 +1,15 @@
 /**
- * How many runs are coming, per minute or per hour, for the schedules of a whole installation: a picture of the load.
+ * How many runs are coming, per minute or per hour, for the schedules of a whole installation: a picture of
+ * the load.
  *
  * 1. Equal timings are computed once and counted as often as there are schedules (forecast-groups.ts).
  * 2. An interval is counted by division, everything else time by time.
- * 3. The times of one group, and of all together, are limited. A group beyond its limit goes on in the rest of the
- *    range as often as before, by its mean; a group that finds the budget used up is left out. Both are said in the answer.
+ * 3. The times of one group, and of all together, are limited. A group beyond its limit goes on in the rest
+ *    of the range as often as before, by its mean; a group that finds the budget used up is left out. Both
+ *    are said in the answer.
  *
- * Nominal times are counted: jitter, overlap and pauses are not looked at. Pure; `start` lets a caller take breaks.
+ * Nominal times are counted: jitter, overlap and pauses are not looked at. Pure; `start` lets a caller take
+ * breaks.
  */
 import { nextAllowed, type OnExcluded } from './allowed-times.ts';
 import { nextCron } from './cron-times.ts';

@@ -118,7 +118,10 @@ function* timed(
   }
 }
 
-/** RFC 5545, 3.8.5.3: with DTEND all instances take equally long; with DURATION its days are days of the calendar. */
+/**
+ * RFC 5545, 3.8.5.3: with DTEND all instances take equally long; with DURATION its days are days of the
+ * calendar.
+ */
 function timedEnd(
   event: IcalComponent,
   startMs: number,

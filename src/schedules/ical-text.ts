@@ -1,10 +1,10 @@
 /**
  * iCalendar text (RFC 5545) as a tree of components with the properties that a calendar of Carillon needs.
  *
- * A content line is read by ical.js: it is well kept, needs nothing of Node or of a browser, and knows parameters,
- * quoting, escapes, value types and RRULE, where hand-written readers go wrong. It is given line by line and not
- * the whole text, because then every error names its line, because it takes `END:VEVENT` for the end of anything, and so
- * that a sloppy DESCRIPTION, which matters to nobody here, refuses no calendar.
+ * A content line is read by ical.js: it is well kept, needs nothing of Node or of a browser, and knows
+ * parameters, quoting, escapes, value types and RRULE, where hand-written readers go wrong. It is given line
+ * by line and not the whole text, because then every error names its line, because it takes `END:VEVENT` for
+ * the end of anything, and so that a sloppy DESCRIPTION, which matters to nobody here, refuses no calendar.
  */
 import ICAL from 'ical.js';
 import { messageOf } from '../errors.ts';
@@ -100,7 +100,9 @@ function notIcal(line: number): InvalidCalendar {
   return new InvalidCalendar(`Line ${line}: an iCalendar text consists of BEGIN:VCALENDAR … END:VCALENDAR.`);
 }
 
-/** Lines that begin with a space or a tab go on from the one before (RFC 5545, 3.1). Empty ones do not count. */
+/**
+ * Lines that begin with a space or a tab go on from the one before (RFC 5545, 3.1). Empty ones do not count.
+ */
 function contentLines(text: string): { text: string; line: number }[] {
   const lines: { text: string; line: number }[] = [];
   for (const [index, raw] of text

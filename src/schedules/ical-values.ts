@@ -6,7 +6,9 @@ import type { EventClock } from './ical-zone.ts';
 import { DAY_MS } from './local-time.ts';
 import type { RecurrenceRule } from './recurrence.ts';
 
-/** A day, or a time on the clock of a TZID, on UTC's, or (neither) on the calendar's. `local` as in zone.ts. */
+/**
+ * A day, or a time on the clock of a TZID, on UTC's, or (neither) on the calendar's. `local` as in zone.ts.
+ */
 export type When =
   | { kind: 'day'; day: number }
   | { kind: 'time'; local: number; utc: boolean; tzid: string | null; line: number };

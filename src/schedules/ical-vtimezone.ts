@@ -7,12 +7,13 @@ import { DAY_MS } from './local-time.ts';
 import { type DayBudget, occurrences, TooManyDays } from './recurrence.ts';
 import { isTimeZone } from './zone.ts';
 
-/** A VTIMEZONE with more changes than this describes no zone. */
+/** A VTIMEZONE with more changes, or more different offsets, than these describes no zone. */
 const onsetsMax = 10_000;
+const offsetsMax = 100;
 
 /**
- * The clocks of a text. The function that is returned throws InvalidCalendar for a TZID that is neither of the IANA
- * list nor described by a VTIMEZONE. `timezone`: the clock of times without a zone.
+ * The clocks of a text. The function that is returned throws InvalidCalendar for a TZID that is neither of
+ * the IANA list nor described by a VTIMEZONE. `timezone`: the clock of times without a zone.
  */
 export function createClocks(
   components: readonly IcalComponent[],
@@ -84,6 +85,10 @@ function onsetsOf(zone: IcalComponent, untilMs: number, budget: DayBudget): Onse
       }
     }
     for (const local of locals) onsets.push({ atMs: local - offsetBefore, offsetBefore, offset });
+  }
+  const offsets = new Set(onsets.flatMap(({ offset, offsetBefore }) => [offset, offsetBefore]));
+  if (onsets.length > onsetsMax || offsets.size > offsetsMax) {
+    throw new InvalidCalendar(`The VTIMEZONE on line ${zone.line} changes the clock too often.`);
   }
   if (onsets.length > 0) return onsets;
   throw new InvalidCalendar(`The VTIMEZONE on line ${zone.line} has neither STANDARD nor DAYLIGHT.`);

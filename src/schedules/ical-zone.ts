@@ -1,8 +1,13 @@
-/** The clocks that the times of an iCalendar text are told by: UTC, a zone of the IANA list, or a VTIMEZONE. Pure. */
+/**
+ * The clocks that the times of an iCalendar text are told by: UTC, a zone of the IANA list, or a VTIMEZONE.
+ * Pure.
+ */
 import { toLocal as localIn, OFFSET_MAX_MS, offsetSpanAt, toInstants } from './zone.ts';
 
 export type EventClock = {
-  /** RFC 5545, 3.3.5: a time that comes twice is its first, one that was skipped is told by the offset before. */
+  /**
+   * RFC 5545, 3.3.5: a time that comes twice is its first, one that was skipped is told by the offset before.
+   */
   toInstant(local: number): number;
   toLocal(instantMs: number): number;
 };

@@ -6,12 +6,14 @@ export type Interval = readonly [fromMs: number, untilMs: number];
 export type IntervalSet = { readonly starts: Float64Array; readonly ends: Float64Array };
 
 /**
- * A set of instants that can be asked where its stretches end. Calendars and lists of dates are interval sets, cron
- * expressions are computed; whoever filters times needs to know no more than this.
+ * A set of instants that can be asked where its stretches end. Calendars and lists of dates are interval
+ * sets, cron expressions are computed; whoever filters times needs to know no more than this.
  */
 export type Cover = {
   covers(atMs: number): boolean;
-  /** The first instant ≥ atMs that is not covered (atMs itself when it is not); Infinity when there is none. */
+  /**
+   * The first instant ≥ atMs that is not covered (atMs itself when it is not); Infinity when there is none.
+   */
   uncoveredFrom(atMs: number): number;
   /** The first instant ≥ atMs that is covered (atMs itself when it is); Infinity when there is none. */
   coveredFrom(atMs: number): number;

@@ -1,6 +1,7 @@
 /**
- * From the wall clock to instants: whole local days, stretches of local time, and single local times. A local time
- * is the milliseconds that a clock set to UTC would show (see zone.ts); a local day is a number of days since 1970-01-01. Pure.
+ * From the wall clock to instants: whole local days, stretches of local time, and single local times. A local
+ * time is the milliseconds that a clock set to UTC would show (see zone.ts); a local day is a number of days
+ * since 1970-01-01. Pure.
  */
 import type { Interval } from './intervals.ts';
 import { OFFSET_MAX_MS, offsetSpanAt, toInstants } from './zone.ts';
@@ -11,8 +12,8 @@ export const DAY_MS = 86_400_000;
 const EDGE_MS = 3 * DAY_MS;
 
 /**
- * The instant for a local time, by the rules of DESIGN §5 for fixed times: in a gap the gap's end, of two the first.
- * It never falls when `local` rises.
+ * The instant for a local time, by the rules of DESIGN §5 for fixed times: in a gap the gap's end, of two the
+ * first. It never falls when `local` rises.
  */
 export function placeLocal(zone: string, local: number): number {
   const [first] = toInstants(zone, local);
@@ -21,12 +22,13 @@ export function placeLocal(zone: string, local: number): number {
 }
 
 /**
- * Exactly the instants t at which the wall clock shows fromLocal ≤ local(t) < untilLocal: one stretch as a rule, none
- * when all of it was skipped, two when the clock was set back across an end of it.
+ * Exactly the instants t at which the wall clock shows fromLocal ≤ local(t) < untilLocal: one stretch as a
+ * rule, none when all of it was skipped, two when the clock was set back across an end of it.
  */
 export function instantsWithin(zone: string, fromLocal: number, untilLocal: number): Interval[] {
   if (untilLocal - fromLocal <= 4 * EDGE_MS) return pieces(zone, fromLocal, untilLocal);
-  // A long stretch has no holes inside, so its spans need not be walked: only its ends depend on clock changes.
+  // A long stretch has no holes inside, so its spans need not be walked: only its ends depend on clock
+  // changes.
   const inside = fromLocal + EDGE_MS;
   const insideToo = untilLocal - EDGE_MS;
   const head = pieces(zone, fromLocal, fromLocal + 2 * EDGE_MS);
@@ -60,8 +62,8 @@ function pieces(zone: string, fromLocal: number, untilLocal: number): Interval[]
 export type DayRange = { fromDay: number; toDay: number };
 
 /**
- * `"2026-12-25"`, `"2026-12-24..2026-12-31"` or ISO 8601's `"2026-12-24/2026-12-31"`. Null for what has not the form of
- * either; the reason why for what has it and names no days.
+ * `"2026-12-25"`, `"2026-12-24..2026-12-31"` or ISO 8601's `"2026-12-24/2026-12-31"`. Null for what has not
+ * the form of either; the reason why for what has it and names no days.
  */
 export function readDayRange(text: string): DayRange | { reason: string } | null {
   const match = /^(\d{4}-\d{2}-\d{2})(?:(?:\.\.|\/)(\d{4}-\d{2}-\d{2}))?$/.exec(text);

@@ -14,8 +14,8 @@ const rangeForm =
   /^([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9]{1,8})*(?:[ \t]*;[ \t]*[qQ]=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?$/;
 
 /**
- * The language of an Accept-Language header: of the ranges that we have a language for the one with the largest q, of
- * equals the first. English when there is none, and for what is no such header.
+ * The language of an Accept-Language header: of the ranges that we have a language for the one with the
+ * largest q, of equals the first. English when there is none, and for what is no such header.
  */
 export function chooseLocale(acceptLanguage: string | undefined): Locale {
   if (acceptLanguage === undefined || acceptLanguage.length > headerLengthMax) return 'en';

@@ -1,13 +1,14 @@
 /**
  * Where excluded times move to (`next_allowed`, `previous_allowed`), found from where they land.
  *
- * The next landing may stem from a time of the trigger long before it (moved on) or after it (moved back), and walking the
- * trigger finds neither: a job of every second under a month's holiday has millions of excluded times. Instead:
+ * The next landing may stem from a time of the trigger long before it (moved on) or after it (moved back),
+ * and walking the trigger finds neither: a job of every second under a month's holiday has millions of
+ * excluded times. Instead:
  *
- * 1. `nextLanding`: where a moved time can land at all: an instant that is allowed while the same time of day is excluded
- *    on the day that it would come from. Between holidays there is none, and the search ends.
- * 2. `earliestMovedInto`: that landing stretch, at most a day of it, is shifted back by one day, two days, … as long as some
- *    of it is excluded there; a time of the trigger in what remains has its landing here.
+ * 1. `nextLanding`: where a moved time can land at all: an instant that is allowed while the same time of day
+ *    is excluded on the day that it would come from. Between holidays there is none, and the search ends.
+ * 2. `earliestMovedInto`: that landing stretch, at most a day of it, is shifted back by one day, two days, …
+ *    as long as some of it is excluded there; a time of the trigger in what remains has its landing here.
  *
  * Local times are placed by the rules for fixed times: in a gap at the gap's end, of two at the first. Pure.
  */
@@ -16,7 +17,10 @@ import type { Interval } from './intervals.ts';
 import { DAY_MS, instantsWithin, placeLocal } from './local-time.ts';
 import { OFFSET_MAX_MS, offsetSpanAt, toInstants, toLocal } from './zone.ts';
 
-/** The trigger without its filter: the first time strictly after an instant, null when there is none. Epoch ms. */
+/**
+ * The trigger without its filter: the first time strictly after an instant, null when there is none. Epoch
+ * ms.
+ */
 export type BaseTimes = { next(afterMs: number): number | null };
 
 export type AllowedTime = {
@@ -25,7 +29,10 @@ export type AllowedTime = {
   movedFromMs: number | null;
 };
 
-/** Questions that may still be asked of trigger and filter. After an answer of null, 0 or less says that it gave up. */
+/**
+ * Questions that may still be asked of trigger and filter. After an answer of null, 0 or less says that it
+ * gave up.
+ */
 export type LookBudget = { looksLeft: number };
 
 /** What a question to the filter alone costs of a look. */
@@ -37,7 +44,10 @@ export const moveDaysMax = 366;
 /** A day more on both sides, for clocks that were changed on the way. */
 const reachMs = (moveDaysMax + 2) * DAY_MS;
 
-/** A landing stretch is kept in at most so many pieces; beyond, the rest is kept whole. Each find is checked anyway. */
+/**
+ * A landing stretch is kept in at most so many pieces; beyond, the rest is kept whole. Each find is checked
+ * anyway.
+ */
 const piecesMax = 16;
 
 /** `sign`: 1 moves to later days, -1 to earlier ones. */
@@ -51,7 +61,8 @@ export function nextMoved(search: Search, afterMs: number, beforeMs: number): Al
   const { base, sign, budget } = search;
   let from = Math.floor(afterMs) + 1;
   while (budget.looksLeft > 0 && from < beforeMs) {
-    // Only times within reach can land at `from` or soon after; when there are none, go on where the next one may land.
+    // Only times within reach can land at `from` or soon after; when there are none, go on where the next one
+    // may land.
     const origin = base.next(sign === 1 ? from - reachMs : from - 1);
     if (origin === null) return 'never';
     from = Math.max(from, sign === 1 ? origin : origin - reachMs);
@@ -65,7 +76,9 @@ export function nextMoved(search: Search, afterMs: number, beforeMs: number): Al
   return 'not_yet';
 }
 
-/** The first instant from ≤ t < before that is allowed and whose local time is excluded a day before (after). */
+/**
+ * The first instant from ≤ t < before that is allowed and whose local time is excluded a day before (after).
+ */
 function nextLanding({ filter, zone, sign, budget }: Search, from: number, before: number): number | Nothing {
   let at = from;
   while (budget.looksLeft > 0 && at < before) {
@@ -164,7 +177,9 @@ function landingOf(
   return null;
 }
 
-/** All local times that may be placed in from ≤ t < until: what the clock shows then, and what it skips then. */
+/**
+ * All local times that may be placed in from ≤ t < until: what the clock shows then, and what it skips then.
+ */
 function localRange(zone: string, from: number, until: number): LocalPiece {
   let span = offsetSpanAt(zone, from);
   let low = from + Math.min(span.offset, from === span.start ? span.offsetBefore : span.offset);
@@ -178,9 +193,9 @@ function localRange(zone: string, from: number, until: number): LocalPiece {
 }
 
 /**
- * Of some local times those that, `shift` earlier, are excluded (or allowed, as `allowed` says): once for each pass of a
- * repeated time, and a skipped one as the end of its gap is. When the pieces become too many the rest is kept
- * unseen: more than there is, never less.
+ * Of some local times those that, `shift` earlier, are excluded (or allowed, as `allowed` says): once for
+ * each pass of a repeated time, and a skipped one as the end of its gap is. When the pieces become too many
+ * the rest is kept unseen: more than there is, never less.
  */
 function narrowed(
   search: Search,

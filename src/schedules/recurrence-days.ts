@@ -46,7 +46,9 @@ export function weekdayOf(day: number): number {
   return (((day + 4) % 7) + 7) % 7; // 1970-01-01 was a Thursday
 }
 
-/** `first` is the period's first day; the rule says its day or has got a default for it. Throws TooManyDays. */
+/**
+ * `first` is the period's first day; the rule says its day or has got a default for it. Throws TooManyDays.
+ */
 export function daysOf(rule: RecurrenceRule, first: number, budget: DayBudget): number[] {
   const { year, month } = dateOf(first);
   switch (rule.freq) {

@@ -1,13 +1,14 @@
 /**
  * The occurrences of a recurrence rule (RFC 5545, 3.3.10), as a pure function over days of the wall clock.
  *
- * The rule is read by ical.js but not expanded by it: its iterator (2.2.1) never returns for a rule that cannot match
- * (`FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30`, its issue #1038), turns 29 February into 1 March in other years where the RFC
- * leaves such dates out, and gives every week for `FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO`. A holiday that is quietly wrong
- * is worse than one that is refused.
+ * The rule is read by ical.js but not expanded by it: its iterator (2.2.1) never returns for a rule that
+ * cannot match (`FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30`, its issue #1038), turns 29 February into 1 March in
+ * other years where the RFC leaves such dates out, and gives every week for
+ * `FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO`. A holiday that is quietly wrong is worse than one that is refused.
  *
  * 1. A rule is walked period by period (its FREQ times its INTERVAL) from the one that has the start.
- * 2. Of a period those days remain that match every BY part; what the rule does not say is taken from the start.
+ * 2. Of a period those days remain that match every BY part; what the rule does not say is taken from the
+ *    start.
  * 3. Each day gets the rule's times of day; BYSETPOS picks from what the period then has.
  * 4. What lies before the start is dropped; COUNT counts the rest.
  */
@@ -29,9 +30,9 @@ import {
 export { type DayBudget, type RecurrenceRule, TooManyDays };
 
 /**
- * The occurrences from `startLocal` up to `untilLocal` (both included), ascending local times in ms. `wholeDays`:
- * they are days, and the rule's times of day do not count. The start itself occurs when the rule matches it.
- * Throws TooManyDays.
+ * The occurrences from `startLocal` up to `untilLocal` (both included), ascending local times in ms.
+ * `wholeDays`: they are days, and the rule's times of day do not count. The start itself occurs when the rule
+ * matches it. Throws TooManyDays.
  */
 export function* occurrences(
   rule: RecurrenceRule,
@@ -45,8 +46,8 @@ export function* occurrences(
   const times = wholeDays ? [0] : timesOfDay(rule, startLocal - start.day * DAY_MS);
   let left = rule.count ?? Infinity;
   for (let period = 0; ; period += rule.interval) {
-    // Even an empty period costs something.
-    spend(budget, 1);
+    // Even an empty period costs as much as a few days.
+    spend(budget, 3);
     const first = firstDayOf(full, start, period);
     // Written so that a period beyond what a Date can hold (NaN) ends it too.
     if (!(first * DAY_MS <= untilLocal)) return;

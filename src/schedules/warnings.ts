@@ -1,7 +1,8 @@
 /**
- * What users of other schedulers only find out at night: the clock changes of the next 400 days, the days that some months
- * lack, the traps of the cron syntax, an interval that drifts, exclusions that leave nothing. Pure, and bounded: it looks
- * at the expressions, at the few clock changes ahead, and at twenty coming times.
+ * What users of other schedulers only find out at night: the clock changes of the next 400 days, the days
+ * that some months lack, the traps of the cron syntax, an interval that drifts, exclusions that leave
+ * nothing. Pure, and bounded: it looks at the expressions, at the few clock changes ahead, and at twenty
+ * coming times.
  */
 import { type AllowedTime, nextAllowed, type OnExcluded } from './allowed-times.ts';
 import { cronWarnings } from './cron-warnings.ts';
@@ -50,7 +51,9 @@ export const horizonMsDefault = 400 * DAY_MS;
 /** Coming times that are compared with the jitter. */
 const timesLookedAt = 20;
 
-/** At most 20 warnings, the weightiest first. Throws what nextAfter throws, for a timing that was not checked. */
+/**
+ * At most 20 warnings, the weightiest first. Throws what nextAfter throws, for a timing that was not checked.
+ */
 export function warningsFor(input: WarningInput): Warning[] {
   const { timing, seedName, fromMs, locale = 'en', filter = null, horizonMs = horizonMsDefault } = input;
   const { trigger } = timing;

@@ -70,21 +70,19 @@ describe('the migrations', () => {
     expect(await findDrift(copy)).toEqual(['meta/0001_snapshot.json does not follow the one before it']);
   });
 
-  it('are checked by npm run db:check: 1 and what to do when they have drifted, 0 and no word when not', async () => {
+  it('that have drifted end npm run db:check with 1 and what to do', async () => {
     await rm(join(copy, '0001_storage.sql'));
-    const check = (...folder: string[]) =>
-      new Promise<{ code: number; stderr: string }>((resolve) => {
-        const script = fileURLToPath(new URL('../../scripts/db-check.ts', import.meta.url));
-        execFile(process.execPath, [script, ...folder], (error, _stdout, stderr) =>
-          resolve({ code: Number(error?.code ?? 0), stderr }),
-        );
-      });
-    expect(await check(copy)).toEqual({
+    const script = fileURLToPath(new URL('../../scripts/db-check.ts', import.meta.url));
+    const ended = await new Promise((resolve) => {
+      execFile(process.execPath, [script, copy], (error, _stdout, stderr) =>
+        resolve({ code: error?.code ?? 0, stderr }),
+      );
+    });
+    expect(ended).toEqual({
       code: 1,
       stderr:
         'migrations/ is not what src/db/schema.ts says; run npm run db:generate.\n- 0001_storage.sql is in the journal and not in the folder\n',
     });
-    expect(await check()).toEqual({ code: 0, stderr: '' });
   });
 });
 

@@ -7,6 +7,7 @@ import {
   nextAllowed,
   type OnExcluded,
 } from '../../src/schedules/allowed-times.ts';
+import { readCalendar } from '../../src/schedules/calendar.ts';
 import { compileFilter, type Filter, parseExclusion } from '../../src/schedules/exclusion.ts';
 import type { Timing } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
@@ -19,7 +20,10 @@ function filterOf(spec: { exclude?: string[]; only?: string[] }, timezone = 'UTC
 
 const baseOf = (timing: Timing): BaseTimes => ({ next: (after) => nextAfter(timing, 'seed', after) });
 
-/** The fires after an instant, told by the clock of the zone: `2026-12-24T02:00` or `… < 2026-12-26T02:00` when moved. */
+/**
+ * The fires after an instant, told by the clock of the zone: `2026-12-24T02:00` or `… < 2026-12-26T02:00`
+ * when moved.
+ */
 function timetable(
   timing: Timing,
   exclude: string[],
@@ -144,6 +148,38 @@ describe('next_allowed', () => {
       ),
     ).toEqual(['2027-10-31T02:30+02:00 < 2027-10-30T02:30']);
   });
+
+  it('lands at the end of a gap also when nothing else of that day is excluded', () => {
+    const timing = cron('30 2 27 3 *', { timezone: 'Europe/Berlin' });
+    expect(
+      timetable(timing, ['* 2 27 3 *'], 'next_allowed', '2027-03-27T12:00Z', 1, 'Europe/Berlin'),
+    ).toEqual(['2027-03-28T03:00+02:00 < 2027-03-27T02:30']);
+  });
+
+  it('moves the second of two times also when the first is not excluded', () => {
+    const ical = `BEGIN:VCALENDAR
+BEGIN:VEVENT
+DTSTART:20271031T010000Z
+DTEND:20271031T020000Z
+END:VEVENT
+END:VCALENDAR`;
+    const secondPass = readCalendar({ timezone: 'UTC', entries: [], ical }, ms('2027-01-01T00:00Z')).compiled;
+    const exclude = [parseExclusion('calendar:second-pass', 'seed')];
+    const filter = compileFilter(
+      { exclude, only: [] },
+      'Europe/Berlin',
+      new Map([['second-pass', secondPass]]),
+    );
+    const timing = cron('30 2 31 10 *', {
+      timezone: 'Europe/Berlin',
+      dst: { gap: 'run', repeat: 'last' },
+    });
+    const next = (after: string) =>
+      nextAllowed(baseOf(timing), filter, 'next_allowed', 'Europe/Berlin', ms(after));
+    const moved = { atMs: ms('2027-11-01T01:30Z'), movedFromMs: ms('2027-10-31T01:30Z') };
+    expect(next('2027-10-30T00:00Z')).toEqual(moved);
+    expect(next('2027-10-31T20:00Z')).toEqual(moved);
+  });
 });
 
 describe('previous_allowed', () => {
@@ -174,7 +210,10 @@ describe('previous_allowed', () => {
   });
 });
 
-/** The rule taken literally: every time of the trigger far around, each moved day by day, sorted, the first one after. */
+/**
+ * The rule taken literally: every time of the trigger far around, each moved day by day, sorted, the first
+ * one after.
+ */
 function oracle(
   timing: Timing,
   filter: Filter,
@@ -291,7 +330,7 @@ describe('for any trigger and filter', () => {
           }
         },
       ),
-      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 366), numRuns: 300 },
+      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 366), numRuns: 200 },
     );
   });
 
@@ -313,7 +352,7 @@ describe('for any trigger and filter', () => {
           expect(next(after + Math.floor((first - 1 - after) * part))).toBe(first);
         },
       ),
-      { seed: 367, numRuns: 300 },
+      { seed: 367, numRuns: 200 },
     );
   });
 });

@@ -415,7 +415,7 @@ describe('series', () => {
         const horizon = new Date(start + 1_500 * DAY).toISOString().slice(0, 10);
         expect(found.filter((day) => day < horizon)).toEqual(expected);
       }),
-      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 5_545), numRuns: 150 },
+      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 5_545), numRuns: 80 },
     );
   });
 });
@@ -497,6 +497,11 @@ describe('a body that cannot be taken', () => {
     ['withdraws', `METHOD:CANCEL\n${event('DTSTART:20260101')}`, /METHOD:CANCEL/],
     ['is cut off', 'BEGIN:VEVENT\nDTSTART:20260101', /where the VEVENT of line 3 must end first/],
     ['nests events', event(event('DTSTART:20260101')), /Line 4: a VEVENT inside a VEVENT/],
+    [
+      'changes the clock by the minute',
+      `BEGIN:VTIMEZONE\nTZID:X\nBEGIN:STANDARD\nDTSTART:20260101T000000\nTZOFFSETFROM:+0000\nTZOFFSETTO:+0100\nRRULE:FREQ=DAILY;BYMINUTE=0,1,2,3,4,5,6,7,8,9\nEND:STANDARD\nEND:VTIMEZONE\n${event('DTSTART;TZID=X:20260101T000000')}`,
+      /changes the clock too often/,
+    ],
     [
       'has an empty VTIMEZONE',
       `BEGIN:VTIMEZONE\nTZID:X\nEND:VTIMEZONE\n${event('DTSTART;TZID=X:20260101T000000')}`,

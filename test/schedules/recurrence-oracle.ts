@@ -1,6 +1,7 @@
 /**
- * A slow oracle for recurrence rules (RFC 5545): it looks at every day, asks whether each BY part names it, groups what is
- * left by period for BYSETPOS, and counts. It shares nothing with src and works on dates of Temporal.
+ * A slow oracle for recurrence rules (RFC 5545): it looks at every day, asks whether each BY part names it,
+ * groups what is left by period for BYSETPOS, and counts. It shares nothing with src and works on dates of
+ * Temporal.
  */
 export type OracleRule = {
   freq: string;

@@ -43,8 +43,7 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
     args: ['--import', './test/support/leave-with-parent.ts', 'src/main.ts'],
     env: {
       PORT: '0',
-      // Half a second less for every node but the first.
-      NODE_COMPILE_CACHE: join(inject('runDirectory'), 'compile-cache'),
+      ...compileCache(),
       DATABASE_URL: options.databaseUrl,
       ...(options.roles === undefined ? {} : { CARILLON_ROLES: options.roles }),
       ...(options.workers === undefined ? {} : { CARILLON_WORKERS: options.workers }),
@@ -78,8 +77,8 @@ export async function addressOf(child: SpawnedProcess, timeoutMs = 30_000): Prom
   return await waitFor(
     () => {
       const address = /^ {2}(?:API {4}|Health )(http:\/\/[^\s/]+)/m.exec(child.output())?.[1];
-      if (address === undefined && !child.running) throw new Error(`it ended: ${child.output()}`);
-      return address;
+      if (address !== undefined) return address;
+      throw new Error(`process ${child.pid} ${child.running ? 'runs' : 'has ended'}: ${child.output()}`);
     },
     { what: 'the banner', timeoutMs },
   );
@@ -138,6 +137,11 @@ export function spawnIn(options: {
 async function ended(child: ChildProcess): Promise<ProcessEnd> {
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   return { code, signal };
+}
+
+/** Half a second less for every start but the first. */
+export function compileCache(): Record<string, string> {
+  return { NODE_COMPILE_CACHE: join(inject('runDirectory'), 'compile-cache') };
 }
 
 function inheritedEnv(): Record<string, string> {
