@@ -26,7 +26,7 @@ describe('an empty environment', () => {
       apiKey: null,
       roles: ['api', 'dispatcher', 'worker'],
       workers: new Map([
-        ['default', 100],
+        ['default', 400],
         ['sync', 4],
         ['backup', 2],
       ]),

@@ -332,7 +332,7 @@ describe('for any trigger and filter', () => {
       ),
       { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 366), numRuns: 200 },
     );
-  });
+  }, 120_000);
 
   it('times are strictly ascending, and nothing lies between', () => {
     fc.assert(

@@ -415,9 +415,9 @@ describe('series', () => {
         const horizon = new Date(start + 1_500 * DAY).toISOString().slice(0, 10);
         expect(found.filter((day) => day < horizon)).toEqual(expected);
       }),
-      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 5_545), numRuns: 80 },
+      { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 5_545), numRuns: 50 },
     );
-  });
+  }, 120_000);
 });
 
 /** Rules as oracleDays knows them: all of FREQ, INTERVAL, COUNT, WKST and the parts that name days. */

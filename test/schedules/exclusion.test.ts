@@ -197,7 +197,7 @@ describe('the ends of a stretch', () => {
       ),
       { seed: Number(process.env.CARILLON_CALENDAR_SEED ?? 11), numRuns: 60 },
     );
-  });
+  }, 120_000);
 
   it('hold to the second for six fields', () => {
     fc.assert(
