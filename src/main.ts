@@ -21,6 +21,8 @@ const sameSignalMs = 500;
 const stopSlackMs = 15_000;
 /** How long the embedded Postgres may take to stop when all else is left as it is. */
 const leaveMs = 3000;
+/** One that is just starting is waited for, to be stopped, for so long; later the next start adopts it. */
+const startMsMax = 10_000;
 
 async function main(): Promise<void> {
   const config = readConfig();
@@ -72,7 +74,7 @@ async function main(): Promise<void> {
     const reaching = reachDatabase(config, logger);
     // Also while it is just starting: else a Ctrl-C in the first second would leave a server behind.
     stopDatabase = async () => {
-      const reached = await Promise.race([reaching.catch(() => null), pause(leaveMs)]);
+      const reached = await Promise.race([reaching.catch(() => null), pause(startMsMax)]);
       await reached?.stop();
     };
     const database = await reaching;

@@ -39,7 +39,15 @@ async function processesOn(dataDir: string): Promise<string[]> {
 
 async function endsWithout(child: SpawnedProcess, dataDir: string) {
   const end = await child.exited;
-  expect(await processesOn(dataDir)).toEqual([]);
+  await waitFor(
+    async () => {
+      const left = await processesOn(dataDir);
+      if (left.length > 0) throw new Error(`${left.join('\n')}\n${child.output()}`);
+      return true;
+    },
+    // What was killed may take a moment to die; a server that was left behind would stay.
+    { what: 'all processes to be gone', timeoutMs: 5000 },
+  );
   return end;
 }
 

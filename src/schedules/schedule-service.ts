@@ -78,7 +78,7 @@ export interface ScheduleService {
   stop(ref: string, note: string | null): Promise<ScheduleView>;
   reschedule(
     ref: string,
-    change: (current: Schedule) => Pick<ScheduleSpec, 'timing' | 'timezone' | 'dst'>,
+    change: (current: Schedule) => Pick<ScheduleSpec, 'timing' | 'timezone' | 'dst' | 'written'>,
   ): Promise<ScheduleView>;
   /** Runs it now. `input` is a merge patch (RFC 7396) on the schedule's input. */
   trigger(ref: string, options: { input?: unknown; overlap?: OverlapPolicy }): Promise<Run>;

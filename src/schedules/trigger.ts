@@ -10,7 +10,7 @@ import type { Timing, Trigger } from './schedule.ts';
 const cache = createCronCache(10_000);
 
 /** Time ends with the year 9999: RFC 3339 has four digits for a year, and Postgres reads no more. */
-const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+export const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /**
  * The first nominal time strictly after `afterMs` (epoch milliseconds) and inside the window, or null.

@@ -11,6 +11,9 @@ import { DAY, SECOND } from '../support/timings.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { createGate, setupRig, type WorkerRig } from '../support/worker-rig.ts';
 
+// Each wait has a limit of its own.
+vi.setConfig({ testTimeout: 60_000 });
+
 // Graphile has a logger, and writes to the console all the same when a pool of its loses its connection.
 beforeEach(() => {
   vi.spyOn(console, 'trace').mockImplementation(() => undefined);

@@ -2,6 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const lookEveryMs = 20;
+/** More than this between two looks does not count. */
+const lookMsMax = 1000;
 
 export type WaitOptions = {
   /** Generous: a test that waits this long fails. */
@@ -17,16 +19,18 @@ export async function waitFor<T>(
   condition: () => T | Promise<T>,
   { timeoutMs = 15_000, what = 'the condition' }: WaitOptions = {},
 ): Promise<Exclude<T, undefined | null | false | 0 | ''>> {
-  const end = performance.now() + timeoutMs;
+  let waitedMs = 0;
   let last: unknown;
-  for (;;) {
+  for (let before = performance.now(), now = before; ; before = now, now = performance.now()) {
+    // A machine that is frozen meanwhile, as virtual ones are for a snapshot, has not been waited for.
+    waitedMs += Math.min(now - before, lookMsMax);
     try {
       last = await condition();
       if (last) return last as Exclude<T, undefined | null | false | 0 | ''>;
     } catch (error) {
       last = error;
     }
-    if (performance.now() > end) {
+    if (waitedMs > timeoutMs) {
       throw new Error(`waited ${timeoutMs} ms in vain for ${what}; the last look gave ${inWords(last)}`, {
         cause: last,
       });
