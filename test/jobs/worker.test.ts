@@ -176,6 +176,7 @@ describe('concurrency', () => {
        where payload->>'runId' = $1`,
       [other.id],
     );
+    await rig.sql.rows(`select pg_notify('jobs:insert', '{"r":"moved","count":1}')`);
     expect(await rig.ended(other.id)).toMatchObject({ status: 'succeeded' });
     gate.open();
     await waitFor(async () => (await rig.schedules.get(scheduleId)).counts.succeeded === 10);
