@@ -1,6 +1,10 @@
 /**
  * The events of an iCalendar text as stretches of time.
  *
+ * ical.js reads the content lines: parameters, escapes, types of values, RRULE (ical-text.ts). The tree of
+ * components, the zones and the expansion of rules are ours, because of its own the first takes any END for
+ * any BEGIN, and the others give wrong dates and may never return (recurrence.ts has the figures).
+ *
  * - All events count, also those marked TRANSPARENT: public holiday calendars mark their days so, because
  *   nobody is busy on them. Events with STATUS:CANCELLED do not count.
  * - An all-day event covers whole days in the calendar's zone, whatever zone its author had in mind; DTEND is

@@ -7,7 +7,8 @@ import { addDuration, readDuration, readRule, readWhen, readWhens, type When } f
 import type { EventClock } from './ical-zone.ts';
 import type { Interval } from './intervals.ts';
 import { DAY_MS, instantsWithin } from './local-time.ts';
-import { type DayBudget, occurrences, TooManyDays } from './recurrence.ts';
+import { type DayBudget, occurrences } from './recurrence.ts';
+import { spend } from './recurrence-days.ts';
 
 export type EventContext = {
   timezone: string;
@@ -149,8 +150,7 @@ function withoutOf(event: IcalComponent, { replaced, budget }: EventContext): Wh
   if (event.properties.has('recurrence-id')) return exdates;
   const overridden = replaced.get(textOf(event, 'uid') ?? '') ?? [];
   // Many events with one UID and many overrides would be quadratic.
-  budget.daysLeft -= overridden.length;
-  if (budget.daysLeft < 0) throw new TooManyDays();
+  spend(budget, overridden.length);
   return [...exdates, ...overridden];
 }
 

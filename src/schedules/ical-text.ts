@@ -7,7 +7,6 @@
  * the end of anything, and so that a sloppy DESCRIPTION, which matters to nobody here, refuses no calendar.
  */
 import ICAL from 'ical.js';
-import { messageOf } from '../errors.ts';
 import { calendarBytesMax, calendarEntriesMax, InvalidCalendar } from './calendar-limits.ts';
 
 export type IcalProperty = {
@@ -123,16 +122,20 @@ function afterColon(content: string): string {
     .toUpperCase();
 }
 
+type JcalProperty = [string, Record<string, unknown>, string, ...unknown[]];
+
 function readProperty(text: string, line: number): IcalProperty {
   if (text.split(';').length > lineParametersMax) {
     throw new InvalidCalendar(`Line ${line}: ${shown(text)} has too many parts.`);
   }
-  let jCal: unknown;
   try {
-    jCal = ICAL.parse.property(text);
-  } catch (error) {
-    throw new InvalidCalendar(`Line ${line}: ${shown(text)} cannot be read: ${messageOf(error)}.`);
+    const [name, params, type, ...values] = ICAL.parse.property(text) as JcalProperty;
+    return { name, params, type, values, text, line };
+  } catch {
+    // What ical.js says is for programmers, and at times the reverse of what it means.
+    const why = /^rrule/i.test(text)
+      ? 'is no rule of RFC 5545: a part of it is misspelt, empty or out of range'
+      : 'cannot be read: its parameters (;NAME=value) or their quotes are broken';
+    throw new InvalidCalendar(`Line ${line}: ${shown(text)} ${why}.`);
   }
-  const [name, params, type, ...values] = jCal as [string, Record<string, unknown>, string, ...unknown[]];
-  return { name, params, type, values, text, line };
 }

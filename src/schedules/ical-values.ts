@@ -40,7 +40,8 @@ export function readWhens(
 }
 
 function toWhen(value: unknown, property: IcalProperty): When {
-  const match = form.exec(String(value));
+  // VALUE=RECUR makes an object of it, which has not even a toString.
+  const match = typeof value === 'string' ? form.exec(value) : null;
   if (match === null) throw unreadable(property, 'names no date (20261225) or time (20261225T180000Z)');
   const [year = 0, month = 0, dayOfMonth = 0] = match.slice(1, 4).map(Number);
   const day = Date.UTC(year, month - 1, dayOfMonth) / DAY_MS;
@@ -91,7 +92,8 @@ const daysMax = 3_660;
 
 /** The offset of TZOFFSETFROM and TZOFFSETTO, in ms. */
 export function readOffset(property: IcalProperty): number {
-  const match = /^([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/.exec(String(property.values[0]));
+  const [value] = property.values;
+  const match = typeof value === 'string' ? /^([+-])(\d{2}):(\d{2})(?::(\d{2}))?$/.exec(value) : null;
   if (match === null || Number(match[2]) > 15) throw unreadable(property, 'names no offset (+0100)');
   const [hours = 0, minutes = 0, seconds = 0] = match.slice(2, 5).map((part) => Number(part ?? 0));
   return ((hours * 60 + minutes) * 60 + seconds) * 1_000 * (match[1] === '-' ? -1 : 1);
@@ -119,9 +121,14 @@ const knownParts = new Set([
   ...Object.keys(numberParts),
 ]);
 
+/** ical.js takes INTERVAL=0, INTERVAL=-5 and INTERVAL=1e9 for 1, and BYMONTH=5L for 5. */
+const misread =
+  /[:;](?:INTERVAL=(?!0*[1-9]\d*(?:;|$))|(?:COUNT|BY(?!DAY)\w+)=(?![+-]?\d+(?:, *[+-]?\d+)*(?:;|$)))/i;
+
 /** An RRULE. UNTIL stands apart, since what it means depends on the clock of the event. */
 export function readRule(property: IcalProperty): { recurrence: RecurrenceRule; until: When | null } {
-  const parts = (property.values[0] ?? {}) as Readonly<Record<string, unknown>>;
+  if (property.type !== 'recur') throw unreadable(property);
+  const parts = property.values[0] as Readonly<Record<string, unknown>>;
   const unknown = Object.keys(parts).find((name) => !knownParts.has(name));
   if (unknown !== undefined)
     throw unreadable(property, `has the part ${unknown.toUpperCase()}, which is not supported`);
@@ -145,14 +152,18 @@ export function readRule(property: IcalProperty): { recurrence: RecurrenceRule; 
     // ical.js counts weekdays from 1, Sunday; RFC 5545's default is Monday.
     weekStart: typeof parts.wkst === 'number' ? parts.wkst - 1 : 1,
   };
+  const { byMonthDay, byYearDay, byWeekNo, bySetPos } = recurrence;
+  if (misread.test(property.text) || [byMonthDay, byYearDay, byWeekNo, bySetPos].flat().includes(0)) {
+    throw unreadable(property, 'has a number that RFC 5545 does not allow there');
+  }
   const numbered = recurrence.byDay.some(({ nth }) => nth !== 0);
-  if (numbered && (freq === 'DAILY' || freq === 'WEEKLY' || recurrence.byWeekNo.length > 0)) {
+  if (numbered && (freq === 'DAILY' || freq === 'WEEKLY' || byWeekNo.length > 0)) {
     throw unreadable(property, 'has a numbered weekday in BYDAY, which goes with months and years only');
   }
-  if (freq !== 'YEARLY' && recurrence.byYearDay.length + recurrence.byWeekNo.length > 0) {
+  if (freq !== 'YEARLY' && byYearDay.length + byWeekNo.length > 0) {
     throw unreadable(property, 'has BYYEARDAY or BYWEEKNO, which go with FREQ=YEARLY only');
   }
-  if (freq === 'WEEKLY' && recurrence.byMonthDay.length > 0) {
+  if (freq === 'WEEKLY' && byMonthDay.length > 0) {
     throw unreadable(property, 'has BYMONTHDAY, which does not go with FREQ=WEEKLY');
   }
   return { recurrence, until: parts.until === undefined ? null : toWhen(parts.until, property) };

@@ -4,16 +4,20 @@ import { type IcalComponent, shown } from './ical-text.ts';
 import { readOffset, readRule, readWhen, readWhens, type When } from './ical-values.ts';
 import { type EventClock, type Onset, onsetClock, utcClock, zoneClock } from './ical-zone.ts';
 import { DAY_MS } from './local-time.ts';
-import { type DayBudget, occurrences, TooManyDays } from './recurrence.ts';
+import { type DayBudget, occurrences } from './recurrence.ts';
+import { spend } from './recurrence-days.ts';
 import { isTimeZone } from './zone.ts';
 
-/** A VTIMEZONE with more changes, or more different offsets, than these describes no zone. */
+/**
+ * A VTIMEZONE with more changes, or more different offsets, than these describes no zone: the IANA list has
+ * none with more than eight offsets. Each time on its clock is held against all of them.
+ */
 const onsetsMax = 10_000;
-const offsetsMax = 100;
+const offsetsMax = 32;
 
 /**
  * The clocks of a text. The function that is returned throws InvalidCalendar for a TZID that is neither of
- * the IANA list nor described by a VTIMEZONE. `timezone`: the clock of times without a zone.
+ * the IANA list nor described by a VTIMEZONE, and TooManyDays. `timezone`: the clock of times without a zone.
  */
 export function createClocks(
   components: readonly IcalComponent[],
@@ -23,10 +27,10 @@ export function createClocks(
 ): (when: When & { kind: 'time' }) => EventClock {
   const floating = zoneClock(timezone);
   const known = new Map<string, EventClock>();
-  const described = new Map(
+  const described = new Map<unknown, IcalComponent>(
     components
       .filter((component) => component.name === 'VTIMEZONE')
-      .map((component) => [String(component.properties.get('tzid')?.[0]?.values[0]), component]),
+      .map((component) => [component.properties.get('tzid')?.[0]?.values[0], component]),
   );
   function clockFor(tzid: string, line: number): EventClock {
     if (isTimeZone(tzid)) return zoneClock(tzid);
@@ -72,26 +76,23 @@ function onsetsOf(zone: IcalComponent, untilMs: number, budget: DayBudget): Onse
     for (const property of part.properties.get('rrule') ?? []) {
       const { recurrence, until } = readRule(property);
       const last = until === null ? Infinity : localOf(until) + offsetBefore;
-      try {
-        for (const local of occurrences(recurrence, first, Math.min(last, untilMs + DAY_MS), false, budget)) {
-          locals.add(local);
-          if (locals.size > onsetsMax) throw new TooManyDays();
-        }
-      } catch (error) {
-        if (!(error instanceof TooManyDays)) throw error;
-        throw new InvalidCalendar(
-          `Line ${property.line}: ${shown(property.text)} changes the clock too often.`,
-        );
+      for (const local of occurrences(recurrence, first, Math.min(last, untilMs + DAY_MS), false, budget)) {
+        locals.add(local);
+        if (locals.size > onsetsMax) throw tooOften(zone);
       }
     }
+    // An onset takes as long to sort and to keep as several days take to look at.
+    spend(budget, 5 * locals.size);
     for (const local of locals) onsets.push({ atMs: local - offsetBefore, offsetBefore, offset });
   }
   const offsets = new Set(onsets.flatMap(({ offset, offsetBefore }) => [offset, offsetBefore]));
-  if (onsets.length > onsetsMax || offsets.size > offsetsMax) {
-    throw new InvalidCalendar(`The VTIMEZONE on line ${zone.line} changes the clock too often.`);
-  }
+  if (onsets.length > onsetsMax || offsets.size > offsetsMax) throw tooOften(zone);
   if (onsets.length > 0) return onsets;
   throw new InvalidCalendar(`The VTIMEZONE on line ${zone.line} has neither STANDARD nor DAYLIGHT.`);
+}
+
+function tooOften(zone: IcalComponent): InvalidCalendar {
+  return new InvalidCalendar(`The VTIMEZONE on line ${zone.line} changes the clock too often.`);
 }
 
 function localOf(when: When): number {

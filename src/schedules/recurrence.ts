@@ -4,7 +4,10 @@
  * The rule is read by ical.js but not expanded by it: its iterator (2.2.1) never returns for a rule that
  * cannot match (`FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30`, its issue #1038), turns 29 February into 1 March in
  * other years where the RFC leaves such dates out, and gives every week for
- * `FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO`. A holiday that is quietly wrong is worse than one that is refused.
+ * `FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO`. Of 600 random rules it got 171 wrong, refused 25 and hung in 9, by the
+ * oracle of our tests. rrule-temporal (2.2.8) ended in all of them and got 26 wrong (`FREQ=YEARLY;BYDAY=SU,1MO`
+ * loses its Sundays), but its `between` does not keep the limits that it is given, and rules cannot share one.
+ * A holiday that is quietly wrong is worse than one that is refused.
  *
  * 1. A rule is walked period by period (its FREQ times its INTERVAL) from the one that has the start.
  * 2. Of a period those days remain that match every BY part; what the rule does not say is taken from the

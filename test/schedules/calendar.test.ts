@@ -433,7 +433,7 @@ const anyRule: fc.Arbitrary<OracleRule> = fc
     return fc.record({
       freq: fc.constant(freq),
       interval: fc.integer({ min: 1, max: 3 }),
-      count: fc.option(fc.integer({ min: 1, max: 30 }), { freq: 1 }),
+      count: fc.option(fc.integer({ min: 1, max: 30 }), { freq: 2 }),
       weekStart: fc.constantFrom(1, 1, 0, 4),
       byMonth: maybe(few(fc.integer({ min: 1, max: 12 }))),
       byMonthDay: freq === 'WEEKLY' ? fc.constant<number[]>([]) : maybe(few(signed(31))),
@@ -458,7 +458,7 @@ describe('a body that cannot be taken', () => {
     [
       'has a rule with an odd FREQ',
       event('DTSTART:20260101\nRRULE:FREQ=FORTNIGHTLY'),
-      /Line 5: .*invalid frequency/,
+      /Line 5: .*is no rule of RFC 5545/,
     ],
     [
       'repeats by the hour',
@@ -475,7 +475,35 @@ describe('a body that cannot be taken', () => {
       event('DTSTART:20260101\nRRULE:FREQ=WEEKLY;BYDAY=2MO'),
       /numbered weekday/,
     ],
+    [
+      'has a rule of another type',
+      event('DTSTART:20260101\nRRULE;VALUE=TEXT:FREQ=DAILY'),
+      /Line 5: .*cannot be read/,
+    ],
     ['has COUNT=0', event('DTSTART:20260101\nRRULE:FREQ=DAILY;COUNT=0'), /COUNT below 1/],
+    [
+      'has a number beyond its range',
+      event('DTSTART:20260101\nRRULE:FREQ=YEARLY;BYMONTH=13'),
+      /Line 5: .*is no rule of RFC 5545/,
+    ],
+    ...[
+      'INTERVAL=0',
+      'INTERVAL=-5',
+      'INTERVAL=1e9',
+      'COUNT=1e3',
+      'BYMONTH=5L',
+      'BYMONTHDAY=1,0',
+      'BYSETPOS=0',
+    ].map((part): [string, string, RegExp] => [
+      `has ${part}`,
+      event(`DTSTART:20260101\nRRULE:FREQ=YEARLY;${part}`),
+      /Line 5: .*a number that RFC 5545 does not allow there/,
+    ]),
+    [
+      'leaves a quote open',
+      event('DTSTART;TZID="Europe/Berlin:20260101T000000'),
+      /Line 4: .*parameters .* or their quotes are broken/,
+    ],
     ['excludes by rule', event('DTSTART:20260101\nEXRULE:FREQ=WEEKLY'), /EXRULE is not supported/],
     [
       'ends before it begins',
