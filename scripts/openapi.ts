@@ -11,6 +11,8 @@ import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { RunService } from '../src/runs/run-service.ts';
+import type { CalendarService } from '../src/schedules/calendar-service.ts';
+import type { OutlookService } from '../src/schedules/outlook-service.ts';
 import type { ScheduleService } from '../src/schedules/schedule-service.ts';
 
 const file = new URL('../openapi.yaml', import.meta.url);
@@ -23,6 +25,8 @@ export async function renderDocument(): Promise<string> {
   const app = await buildApp({
     // Routes ask their services for nothing until a request comes, and none will.
     schedules: {} as ScheduleService,
+    calendars: {} as CalendarService,
+    outlook: {} as OutlookService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },

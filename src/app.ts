@@ -13,7 +13,9 @@ import type { Clock } from './clock.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { answerBrokenRequest } from './routes/broken-request.ts';
 import { refuseForeignPages } from './routes/browser-origin.ts';
+import { calendarRoutes } from './routes/calendars.ts';
 import { registerDocs } from './routes/docs.ts';
+import { forecastRoutes } from './routes/forecasts.ts';
 import { type HealthService, healthRoutes } from './routes/health.ts';
 import { jobTypeRoutes } from './routes/job-types.ts';
 import { registerJsonBodies } from './routes/json-body.ts';
@@ -26,11 +28,15 @@ import { scheduleTimeRoutes } from './routes/schedule-times.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { RunService } from './runs/run-service.ts';
+import type { CalendarService } from './schedules/calendar-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
+import type { OutlookService } from './schedules/outlook-service.ts';
 import type { ScheduleService } from './schedules/schedule-service.ts';
 
 export type AppParts = {
   schedules: ScheduleService;
+  calendars: CalendarService;
+  outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
   health: HealthService;
@@ -121,7 +127,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     if (!parts.serveApi) return;
     scheduleRoutes(guarded, parts.schedules, parts.jobCatalog);
     scheduleCommandRoutes(guarded, parts.schedules);
-    scheduleTimeRoutes(guarded, parts.schedules);
+    scheduleTimeRoutes(guarded, parts.schedules, parts.outlook);
+    forecastRoutes(guarded, parts.outlook);
+    calendarRoutes(guarded, parts.calendars);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

@@ -23,6 +23,9 @@ import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createCalendarBook } from './schedules/calendar-book.ts';
+import { createCalendarService } from './schedules/calendar-service.ts';
+import { createOutlookService } from './schedules/outlook-service.ts';
 import { createScheduleService } from './schedules/schedule-service.ts';
 
 export type Service = {
@@ -43,6 +46,8 @@ export type ComposeOptions = {
 };
 
 const clockSyncEveryMs = 10_000;
+/** Only what a node left undone when it died; who writes a calendar sees to its schedules at once. */
+const applyCalendarsEveryMs = 10_000;
 /** A correction beyond this is worth a line in the log. */
 const clockStepToldMs = 500;
 /** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
@@ -76,6 +81,7 @@ export async function startService({
 
   const httpClients = createTaskDispatcher();
   const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, version }), ...moreJobs]);
+  const book = createCalendarBook();
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -108,7 +114,7 @@ export async function startService({
     });
     dispatching = keepUp('dispatcher', async () => {
       const startedAtMs = clock.monotonic();
-      const counts = await dispatchHerd({ db, clock, pulse, served: served.names });
+      const counts = await dispatchHerd({ db, clock, pulse, book, served: served.names });
       metrics.dispatched(counts, clock.monotonic() - startedAtMs);
       if (counts.faults > 0)
         logger.error(
@@ -154,16 +160,27 @@ export async function startService({
           events: metrics.worker,
         });
 
+  const onChange = () => dispatching?.wake();
   const schedules = createScheduleService({
     db,
     clock,
     jobs: jobs.catalog,
+    book,
     served: served.names,
-    onChange: () => dispatching?.wake(),
+    onChange,
   });
+  const calendars = createCalendarService({ db, clock, book, onChange });
+  if (has('dispatcher')) {
+    keepUp('calendars', async () => {
+      await calendars.applyPass();
+      return applyCalendarsEveryMs;
+    });
+  }
   const runs = createRunService({ db, clock, served: served.names });
   const app = await buildApp({
     schedules,
+    calendars,
+    outlook: createOutlookService({ db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching, worker }),

@@ -5,7 +5,7 @@ import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
-import { toTrigger } from './schedule-store.ts';
+import { toTiming } from './schedule-store.ts';
 
 type HotRow = { id: string; next_run_at: number; active_runs: number; fired: number };
 
@@ -17,6 +17,7 @@ type DefinitionRow = {
   dst: unknown;
   start_at: number | null;
   end_at: number | null;
+  exclusions: unknown;
   max_runs: number | null;
   jitter_ms: number | null;
   overlap: string;
@@ -43,7 +44,7 @@ export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<Du
   // was rescheduled at that moment would come with its new time and its old trigger.
   const { rows } = await tx.execute<DefinitionRow>(sql`
     select id, name, trigger, timezone, dst, ${epochMs('start_at')} as start_at, ${epochMs('end_at')} as end_at,
-      max_runs, jitter_ms::float8 as jitter_ms, overlap, catch_up, catch_up_window_ms::float8 as catch_up_window_ms
+      exclusions, max_runs, jitter_ms::float8 as jitter_ms, overlap, catch_up, catch_up_window_ms::float8 as catch_up_window_ms
     from schedules where id = any(${sql.param(locked.rows.map((row) => row.id))}::uuid[])`);
   const definitions = new Map(rows.map((row) => [row.id, row]));
   return locked.rows.map((hot) => {
@@ -51,11 +52,7 @@ export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<Du
     return {
       id: row.id,
       name: row.name,
-      timing: {
-        trigger: toTrigger(row.trigger, row.timezone, row.dst),
-        startAtMs: row.start_at,
-        endAtMs: row.end_at,
-      },
+      timing: toTiming({ ...row, startAtMs: row.start_at, endAtMs: row.end_at }),
       jitterMs: row.jitter_ms,
       maxRuns: row.max_runs,
       overlap: row.overlap as OverlapPolicy,

@@ -58,7 +58,7 @@ export async function endRunsFrom(
     'end_runs',
     sql`
     with locked as materialized (
-      select schedule_id from schedule_states
+      select schedule_id, active_runs, next_run_at is null as unset from schedule_states
       where schedule_id = any(${array([...new Set(ends.map((end) => end.scheduleId))].sort())}::uuid[])
       order by schedule_id for update
     ),
@@ -83,7 +83,7 @@ export async function endRunsFrom(
       from ended
     ),
     tally as (
-      select schedule_id, count(*) as n,
+      select schedule_id, count(*) as n, max(finished_at) as last_end,
         count(*) filter (where status = 'succeeded') as succeeded,
         count(*) filter (where status in ('failed', 'timed_out')) as failed,
         count(*) filter (where status in ('failed', 'timed_out')
@@ -92,12 +92,28 @@ export async function endRunsFrom(
         (array_agg(status order by finished_at desc, id desc) filter (where started))[1] as last_status
       from ordered group by schedule_id
     ),
+    -- The end of the only active run of a "delay" says when the next one is. Jitter and exclusions are looked at when
+    -- that has come (fire-plan.ts).
+    timed as (
+      select t.schedule_id, s.end_at,
+        greatest(t.last_end + (s.trigger->>'delayMs')::float8 * interval '1 millisecond', s.start_at) as at
+      from tally t join locked l on l.schedule_id = t.schedule_id and l.unset and l.active_runs = t.n
+        join schedules s on s.id = t.schedule_id
+      where s.status = 'active' and s.trigger->>'kind' = 'delay'
+    ),
+    over as (
+      update schedules s set status = 'completed', version = s.version + 1, updated_at = t.now
+      from (select schedule_id, end_at, at, (select max(finished_at) from ended) as now from timed) t
+      where s.id = t.schedule_id and t.at > t.end_at
+    ),
     counted as (
       update schedule_states h set
         active_runs = h.active_runs - t.n, succeeded = h.succeeded + t.succeeded, failed = h.failed + t.failed,
         failures_in_a_row = case when t.succeeded > 0 then 0 else h.failures_in_a_row end + t.failed_since,
-        last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status)
-      from tally t where h.schedule_id = t.schedule_id
+        last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status),
+        next_run_at = coalesce(d.at, h.next_run_at), due_at = coalesce(d.at, h.due_at)
+      from tally t left join timed d on d.schedule_id = t.schedule_id and d.at <= coalesce(d.end_at, 'infinity')
+      where h.schedule_id = t.schedule_id
     )
     select id from ended`,
   );

@@ -6,10 +6,12 @@ import type { RunStatus } from '../runs/run-state.ts';
 import type { DstPolicy } from '../schedules/cron-times.ts';
 import type {
   CatchUpPolicy,
+  Exclusions,
   OverlapPolicy,
   Schedule,
   ScheduleSpec,
   ScheduleStatus,
+  Timing,
   Trigger,
 } from '../schedules/schedule.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
@@ -151,7 +153,7 @@ export async function listSchedules(
 }
 
 function toColumns(spec: ScheduleSpec) {
-  const { trigger, startAtMs, endAtMs } = spec.timing;
+  const { trigger, startAtMs, endAtMs, exclusions } = spec.timing;
   return {
     name: spec.name,
     description: spec.description,
@@ -161,6 +163,7 @@ function toColumns(spec: ScheduleSpec) {
     dst: spec.dst,
     startAt: startAtMs === null ? null : new Date(startAtMs),
     endAt: endAtMs === null ? null : new Date(endAtMs),
+    exclusions: storedExclusions(exclusions),
     maxRuns: spec.maxRuns,
     jitterMs: spec.jitterMs,
     overlap: spec.overlap,
@@ -181,13 +184,38 @@ function storedTrigger(trigger: Trigger): unknown {
   return trigger.kind === 'cron' ? { kind: 'cron', expressions: trigger.expressions } : trigger;
 }
 
+/** Their zone is the schedule's. */
+function storedExclusions(exclusions: Exclusions | undefined): unknown {
+  if (exclusions === undefined) return null;
+  const { exclude, only, onExcluded } = exclusions;
+  return { exclude, only, onExcluded };
+}
+
 type StoredTrigger =
   | { kind: 'cron'; expressions: string[] }
   | { kind: 'every'; everyMs: number; offsetMs: number }
-  | { kind: 'at'; atMs: number[] };
+  | { kind: 'at'; atMs: number[] }
+  | { kind: 'delay'; delayMs: number };
+
+/** The columns of a timing, as they are stored. */
+export type TimingColumns = {
+  trigger: unknown;
+  timezone: string;
+  dst: unknown;
+  startAtMs: number | null;
+  endAtMs: number | null;
+  exclusions: unknown;
+};
+
+export function toTiming(stored: TimingColumns): Timing {
+  const { trigger, timezone, dst, startAtMs, endAtMs, exclusions } = stored;
+  const timing = { trigger: toTrigger(trigger, timezone, dst), startAtMs, endAtMs };
+  if (exclusions === null) return timing;
+  return { ...timing, exclusions: { ...(exclusions as Omit<Exclusions, 'timezone'>), timezone } };
+}
 
 /** The other direction of `storedTrigger`. */
-export function toTrigger(stored: unknown, timezone: string, dst: unknown): Trigger {
+function toTrigger(stored: unknown, timezone: string, dst: unknown): Trigger {
   const trigger = stored as StoredTrigger;
   // Whatever it is: this row's trouble must show where its times are computed, not where many rows are read.
   return trigger?.kind === 'cron' ? { ...trigger, timezone, dst: dst as DstPolicy } : trigger;
@@ -200,11 +228,11 @@ function toSchedule({ schedule: row, state }: Row): StoredSchedule {
       name: row.name,
       description: row.description,
       labels: row.labels,
-      timing: {
-        trigger: toTrigger(row.trigger, row.timezone, row.dst),
+      timing: toTiming({
+        ...row,
         startAtMs: row.startAt?.getTime() ?? null,
         endAtMs: row.endAt?.getTime() ?? null,
-      },
+      }),
       timezone: row.timezone,
       dst: row.dst as DstPolicy,
       maxRuns: row.maxRuns,

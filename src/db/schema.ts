@@ -25,6 +25,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
+import type { CalendarSpec } from '../schedules/calendar.ts';
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 const count = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);
@@ -43,6 +44,8 @@ export const schedules = pgTable(
     dst: jsonb('dst').notNull(),
     startAt: instant('start_at'),
     endAt: instant('end_at'),
+    /** What is left out or kept to; null for nothing. */
+    exclusions: jsonb('exclusions'),
     maxRuns: integer('max_runs'),
     jitterMs: milliseconds('jitter_ms'),
     overlap: text('overlap').notNull(),
@@ -112,6 +115,50 @@ export const scheduleStates = pgTable(
       sql`(${t.nextRunAt} is null) = (${t.dueAt} is null) and ${t.dueAt} >= ${t.nextRunAt}`,
     ),
     check('schedule_states_active_runs_check', sql`${t.activeRuns} >= 0`),
+  ],
+);
+
+/** Named sets of time that schedules leave out or keep to. */
+export const calendars = pgTable(
+  'calendars',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull().unique('calendars_name_key'),
+    description: text('description').notNull(),
+    /** The source and its horizon; what is computed from it is not stored. */
+    spec: jsonb('spec').$type<CalendarSpec>().notNull(),
+    version: integer('version').notNull(),
+    /** The version by which the next times of all its schedules have been computed. */
+    appliedVersion: integer('applied_version').notNull(),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (t) => [
+    index('calendars_unapplied_idx').on(t.id).where(sql`applied_version < version`),
+    check('calendars_version_check', sql`${t.version} >= 1 and ${t.appliedVersion} <= ${t.version}`),
+  ],
+);
+
+/** Which calendars a schedule's exclusions name; a calendar in use cannot be deleted. */
+export const scheduleCalendars = pgTable(
+  'schedule_calendars',
+  {
+    calendarId: uuid('calendar_id').notNull(),
+    scheduleId: uuid('schedule_id').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.calendarId, t.scheduleId] }),
+    index('schedule_calendars_schedule_idx').on(t.scheduleId),
+    foreignKey({
+      columns: [t.calendarId],
+      foreignColumns: [calendars.id],
+      name: 'schedule_calendars_calendar_fk',
+    }).onDelete('restrict'),
+    foreignKey({
+      columns: [t.scheduleId],
+      foreignColumns: [schedules.id],
+      name: 'schedule_calendars_schedule_fk',
+    }).onDelete('cascade'),
   ],
 );
 

@@ -17,6 +17,7 @@ import type { Clock } from '../clock.ts';
 import { commitWithoutWaiting, type Db } from '../db/client.ts';
 import { claimDue, nextDue, recordFires } from '../db/fire-store.ts';
 import { requeueDueRetries } from '../db/run-store.ts';
+import type { CalendarBook } from '../schedules/calendar-book.ts';
 import { planFires } from '../schedules/fire-plan.ts';
 import type { Pulse } from './pulse.ts';
 
@@ -39,9 +40,21 @@ export type DispatchCounts = {
   nextDueMs: number | null;
 };
 
-export type DispatcherParts = { db: Db; clock: Clock; pulse: Pulse; served(): readonly string[] };
+export type DispatcherParts = {
+  db: Db;
+  clock: Clock;
+  pulse: Pulse;
+  book: CalendarBook;
+  served(): readonly string[];
+};
 
-export async function dispatchPass({ db, clock, pulse, served }: DispatcherParts): Promise<DispatchCounts> {
+export async function dispatchPass({
+  db,
+  clock,
+  pulse,
+  book,
+  served,
+}: DispatcherParts): Promise<DispatchCounts> {
   await pulse.ensureFresh();
   const counts: DispatchCounts = {
     claimed: 0,
@@ -72,8 +85,13 @@ export async function dispatchPass({ db, clock, pulse, served }: DispatcherParts
     const claimed = await claimDue(tx, atMs, claimBatchMax);
     if (claimed.length === 0) return { claimed: 0 };
     const timesMax = Math.max(1, Math.floor(timesPerPassMax / claimed.length));
+    // Asked while the schedules are locked: who changes a calendar computes them again after us.
+    const calendars = await book.read(
+      tx,
+      claimed.map(({ timing }) => timing),
+    );
     const plans = claimed.map((schedule) =>
-      planFires(schedule, { nowMs: atMs, outages: pulse.outages(), timesMax }),
+      planFires({ ...schedule, calendars }, { nowMs: atMs, outages: pulse.outages(), timesMax }),
     );
     const fires = plans.flatMap((plan) => plan.fires);
     if (fires.every((fire) => fire.status === 'queued')) await commitWithoutWaiting(tx);

@@ -1,6 +1,8 @@
 /**
  * Reading bodies. All of them are JSON, whatever curl says they are: `curl -d '{…}'` labels JSON as a form, and
  * `curl -X POST` sends nothing at all. What is neither labelled as JSON nor possibly meant as JSON is a 415.
+ *
+ * One exception: a route that says so takes iCalendar text, `text/calendar`, which is short for `{"ical": text}`.
  */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -9,6 +11,7 @@ import { roundedNumbers, textIssues } from './json-limits.ts';
 import { HttpProblem } from './problem.ts';
 
 const mergePatchType = 'application/merge-patch+json';
+export const calendarType = 'text/calendar';
 const formType = 'application/x-www-form-urlencoded';
 
 /** The types that are read as JSON on every route. */
@@ -21,6 +24,10 @@ export function registerJsonBodies(app: FastifyInstance): void {
   });
   app.addContentTypeParser(mergePatchType, { parseAs: 'buffer' }, (request, body, done) => {
     if (request.method === 'PATCH') read(request, body as Buffer, done);
+    else refuse(request, done);
+  });
+  app.addContentTypeParser(calendarType, { parseAs: 'buffer' }, (request, body, done) => {
+    if (takesCalendars(request)) read(request, body as Buffer, done);
     else refuse(request, done);
   });
   // Also where bodies without any content type come.
@@ -42,10 +49,34 @@ function read(request: FastifyRequest, bytes: Buffer, done: Done): void {
   try {
     const encoding = request.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') throw encoded(encoding);
-    done(null, parseJson(bytes, request.headers['content-type']));
+    const type = request.headers['content-type'];
+    done(
+      null,
+      takesCalendars(request) && isCalendar(bytes, type) ? parseIcal(bytes) : parseJson(bytes, type),
+    );
   } catch (error) {
     done(error as Error);
   }
+}
+
+function takesCalendars(request: FastifyRequest): boolean {
+  const schema = request.routeOptions.schema as { consumes?: readonly string[] } | undefined;
+  return schema?.consumes?.includes(calendarType) ?? false;
+}
+
+/** By its label, or where curl's own label says nothing, by how it begins. */
+function isCalendar(bytes: Buffer, type: string | undefined): boolean {
+  if (type?.toLowerCase().startsWith(calendarType)) return true;
+  return /^\uFEFF?\s*BEGIN:VCALENDAR/i.test(bytes.toString('utf8', 0, 200));
+}
+
+function parseIcal(bytes: Buffer): unknown {
+  if (!isUtf8(bytes))
+    throw invalid('/ical', 'The body is not valid UTF-8. Send the iCalendar text in UTF-8.');
+  const value = { ical: bytes.toString('utf8').replace(/^\uFEFF/, '') };
+  const wrong = textIssues(value);
+  if (wrong.length > 0) throw invalidAll(wrong);
+  return value;
 }
 
 /** An empty body is `{}`. Throws what is wrong as a problem. */
@@ -80,14 +111,15 @@ function refuse(request: FastifyRequest, done: Done): void {
 }
 
 function unsupported(request: FastifyRequest): HttpProblem {
-  const also = request.method === 'PATCH' ? ` or ${mergePatchType}` : '';
+  const other = request.method === 'PATCH' ? mergePatchType : takesCalendars(request) ? calendarType : null;
+  const also = other === null ? '' : ` or ${other}`;
   return new HttpProblem(
     415,
     'unsupported_media_type',
     `The content type "${request.headers['content-type']}" is not understood here. Send JSON as application/json${also}.`,
     {
       headers: {
-        accept: request.method === 'PATCH' ? `application/json, ${mergePatchType}` : 'application/json',
+        accept: other === null ? 'application/json' : `application/json, ${other}`,
       },
     },
   );

@@ -1,5 +1,6 @@
 /** What the OpenAPI document says that route schemas cannot: examples, the inputs of the job types, headers. Pure. */
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
+import { calendarType } from './json-body.ts';
 
 export type Json = Record<string, unknown>;
 /** As much of an OpenAPI document as is touched here. */
@@ -30,13 +31,14 @@ export function completeDocument(document: ApiDocument, catalog: JobCatalog): Ap
 }
 
 function completeOperation(operation: Operation, document: ApiDocument): void {
-  for (const media of Object.values(operation.requestBody?.content ?? {})) {
+  for (const [type, media] of Object.entries(operation.requestBody?.content ?? {})) {
     const schema = resolved(media.schema, document);
     const [example] = (schema.examples as unknown[] | undefined) ?? [];
     if (media.example === undefined && example !== undefined) media.example = example;
     // An empty body is {}, so it is only needed where the schema needs something.
-    if (operation.requestBody)
-      operation.requestBody.required = ((schema.required as unknown[] | undefined) ?? []).length > 0;
+    const needs = ((schema.required as unknown[] | undefined) ?? []).length > 0 || schema.anyOf !== undefined;
+    if (operation.requestBody) operation.requestBody.required = needs;
+    if (type === calendarType) Object.assign(media, icalMedia);
   }
   for (const [status, response] of Object.entries(operation.responses)) {
     if ('$ref' in response) continue;
@@ -55,6 +57,23 @@ function completeOperation(operation: Operation, document: ApiDocument): void {
     operation.responses[status] = { $ref: `#/components/responses/Problem${status}` };
   }
 }
+
+/** Text, which the route reads as the field `ical` of its JSON. */
+const icalMedia: Media = {
+  schema: { type: 'string', description: 'iCalendar text (RFC 5545).' },
+  example: [
+    'BEGIN:VCALENDAR',
+    'VERSION:2.0',
+    'BEGIN:VEVENT',
+    'UID:new-year',
+    'DTSTART;VALUE=DATE:20260101',
+    'RRULE:FREQ=YEARLY',
+    'SUMMARY:New Year',
+    'END:VEVENT',
+    'END:VCALENDAR',
+    '',
+  ].join('\r\n'),
+};
 
 const problemType = 'application/problem+json';
 

@@ -39,6 +39,7 @@ export function documentOptions(
       info: { title: 'Carillon', version, description, license: { name: 'MIT', identifier: 'MIT' } },
       tags: [
         { name: 'schedules', description: 'What runs when.' },
+        { name: 'calendars', description: 'Days that schedules leave out or keep to.' },
         { name: 'runs', description: 'What ran, and how it went.' },
         { name: 'job types', description: 'What can be scheduled.' },
         { name: 'service', description: 'Health and metrics.' },

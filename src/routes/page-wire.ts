@@ -11,12 +11,17 @@ import { type Page, type PageRequest, pageLimitDefault, pageLimitMax } from '../
 import { countField } from './query-wire.ts';
 
 /** The lists that have pages; each has cursors of its own. */
-export type ListName = 'schedules' | 'runs' | 'logs';
+export type ListName = 'schedules' | 'runs' | 'logs' | 'calendars';
 
 const checksumBytes = 6;
 const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** What a list continues after: the last id, or the last line's attempt and number. */
-const forms: Record<ListName, RegExp> = { schedules: id, runs: id, logs: /^\d{1,9}\.\d{1,9}$/ };
+const forms: Record<ListName, RegExp> = {
+  schedules: id,
+  runs: id,
+  calendars: id,
+  logs: /^\d{1,9}\.\d{1,9}$/,
+};
 const cursorLengthMax = 512;
 
 export function encodeCursor(list: ListName, after: string): string {

@@ -1,6 +1,7 @@
 /** Schedules as the house knows them → schedules on the wire. */
 import { z } from 'zod';
 import { toIso } from '../clock.ts';
+import { onExcludedPolicies } from '../schedules/allowed-times.ts';
 import {
   catchUpPolicies,
   overlapPolicies,
@@ -9,6 +10,7 @@ import {
   scheduleStatuses,
 } from '../schedules/schedule.ts';
 import { presentDuration } from './duration-wire.ts';
+import { presentExclusions } from './exclusion-wire.ts';
 import { presentInstant } from './instant-wire.ts';
 import { jobAnswer, presentJob } from './job-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
@@ -27,12 +29,15 @@ export const scheduleAnswer = z
     every: z.string().optional(),
     offset: z.string().optional(),
     at: z.union([time, z.array(time)]).optional(),
+    delay: z.string().optional(),
     timezone: z.string(),
     dst: z.object({ gap: z.enum(['run', 'skip']), repeat: z.enum(['auto', 'first', 'both', 'last']) }),
     startAt: time.nullable(),
     endAt: time.nullable(),
     maxRuns: z.int().nullable(),
     exclude: z.array(z.string()),
+    only: z.array(z.string()),
+    onExcluded: z.enum(onExcludedPolicies),
     jitter: z.string().nullable(),
     overlap: z.enum(overlapPolicies),
     catchUp: z.enum(catchUpPolicies),
@@ -68,7 +73,7 @@ export function presentDefinition(spec: ScheduleSpec) {
     startAt: presentInstant(spec.timing.startAtMs),
     endAt: presentInstant(spec.timing.endAtMs),
     maxRuns: spec.maxRuns,
-    exclude: [],
+    ...presentExclusions(spec.timing),
     jitter: spec.jitterMs === null ? null : presentDuration(spec.jitterMs, '/jitter', spec.written),
     overlap: spec.overlap,
     catchUp: spec.catchUp,

@@ -4,6 +4,7 @@ import { invalidAll } from '../errors.ts';
 import { catchUpPolicies } from '../schedules/schedule.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
 import { bodyProblems, problems, scheduleRef } from './documented.ts';
+import { exclusionFields, presentExclusions } from './exclusion-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
 import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
 import { toRef } from './schedule-name.ts';
@@ -43,9 +44,10 @@ const rescheduleInput = z
     timezone: timezoneField.optional(),
     dst: dstField.optional(),
     ...windowFields,
+    ...exclusionFields,
   })
   .meta({
-    description: 'Exactly one of `cron`, `every` and `at`. What else is left out stays as it is.',
+    description: 'Exactly one of `cron`, `every`, `at` and `delay`. What else is left out stays as it is.',
     examples: [{ cron: '*/10 * * * * *' }],
   });
 
@@ -134,7 +136,13 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
           endAt: given.endAt === undefined ? spec.timing.endAtMs : given.endAt,
         };
         const findings: Findings = { issues: [], written: {} };
-        const timing = toTiming({ ...given, ...window }, zone, spec.name, findings);
+        const { exclude, only, onExcluded } = presentExclusions(spec.timing);
+        const exclusions = {
+          exclude: given.exclude ?? exclude,
+          only: given.only ?? only,
+          onExcluded: given.onExcluded ?? onExcluded,
+        };
+        const timing = toTiming({ ...given, ...window, ...exclusions }, zone, spec.name, findings);
         if (timing === null) throw invalidAll(findings.issues);
         return { timing, ...zone, ...rewritten(spec, findings.written) };
       });

@@ -1,4 +1,4 @@
-/** What a schedule may be called, and what a path may call it by. Pure. */
+/** What a schedule or a calendar may be called, and what a path may call it by. Pure. */
 import { DomainError, invalid } from '../errors.ts';
 
 export const nameLengthMax = 128;
@@ -32,6 +32,14 @@ export function toRef(text: string, pointer = '{id}'): string {
   if ('name' in read) return read.name;
   const detail = `There is no schedule ${JSON.stringify(text)}: a name ${read.reason}.`;
   throw new DomainError('not_found', detail, [{ pointer, detail }]);
+}
+
+/** The name of a calendar that a path names. DomainError `not_found` for what can be none. */
+export function toCalendarRef(text: string): string {
+  const read = readName(text);
+  if ('name' in read) return read.name;
+  const detail = `There is no calendar ${JSON.stringify(text)}: a name ${read.reason}.`;
+  throw new DomainError('not_found', detail, [{ pointer: '{name}', detail }]);
 }
 
 /** The name of a path that creates (PUT). DomainError `invalid` at /name. */

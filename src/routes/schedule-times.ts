@@ -4,15 +4,19 @@ import { toIso } from '../clock.ts';
 import { invalidAll } from '../errors.ts';
 import { DST_DEFAULT } from '../schedules/cron-times.ts';
 import { describe } from '../schedules/describe.ts';
+import { chooseLocale, contentLanguages } from '../schedules/locale.ts';
+import type { OutlookService } from '../schedules/outlook-service.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
+import type { Warning } from '../schedules/warnings.ts';
 import { bodyProblems, problems, scheduleRef } from './documented.ts';
-import { presentLocal } from './instant-wire.ts';
+import { takeDuration } from './duration-wire.ts';
+import { exclusionFieldsWhole } from './exclusion-wire.ts';
+import { presentInstant, presentLocal } from './instant-wire.ts';
 import { countField, instantField } from './query-wire.ts';
 import { toRef } from './schedule-name.ts';
-import { nameField } from './schedule-wire.ts';
+import { jitterField, nameField } from './schedule-wire.ts';
 import {
   dstField,
-  excludeField,
   type Findings,
   timezoneField,
   toTiming,
@@ -34,12 +38,30 @@ const upcomingAnswer = z
   .object({ timezone: z.string(), upcoming: z.array(time), fires })
   .meta({ id: 'Upcoming', description: 'The next nominal times of a schedule.' });
 
+export const warningAnswer = z.object({
+  code: z.string().meta({ examples: ['dst_gap_moved'] }),
+  message: z.string(),
+  at: time.nullable().describe('The instant that it is about, where there is one.'),
+});
+
 const previewAnswer = z
   .object({
-    description: z.string().describe('The trigger in words.'),
+    description: z
+      .string()
+      .describe('The trigger in words, in the language of `Accept-Language`: English or Chinese.'),
     timezone: z.string(),
     fires,
-    warnings: z.array(z.string()).describe('What may surprise.'),
+    warnings: z
+      .array(z.string())
+      .describe('What may surprise, in sentences of the same language.')
+      .meta({
+        examples: [
+          [
+            'Will not run at 02:30 on 2027-03-28, which does not exist in Europe/Berlin; runs at 03:00 instead.',
+          ],
+        ],
+      }),
+    warningDetails: z.array(warningAnswer).describe('The same for programs; codes are stable.'),
   })
   .meta({ id: 'Preview', description: 'When a trigger would fire.' });
 
@@ -49,18 +71,19 @@ const previewInput = z
     timezone: timezoneField.default('UTC'),
     dst: dstField.default(DST_DEFAULT),
     ...windowFields,
-    exclude: excludeField.default([]),
+    ...exclusionFieldsWhole,
+    jitter: jitterField.nullable().optional(),
     name: nameField.optional().describe('The name of the schedule to be: `H` in `cron` depends on it.'),
     from: instantField.nullable().optional().describe('Fires are strictly after this. Default: now.'),
     count: z.int().min(1).max(firesMax).default(firesDefault).describe('How many fires to tell.'),
   })
   .meta({
     id: 'PreviewRequest',
-    description: 'Exactly one of `cron`, `every` and `at`.',
+    description: 'Exactly one of `cron`, `every`, `at` and `delay`.',
     examples: [{ cron: '30 2 * * *', timezone: 'Europe/Berlin', from: '2027-03-27T00:00:00Z', count: 3 }],
   });
 
-export function scheduleTimeRoutes(app: ZodApp, schedules: ScheduleService): void {
+export function scheduleTimeRoutes(app: ZodApp, schedules: ScheduleService, outlook: OutlookService): void {
   app.get(
     '/schedules/:id/upcoming',
     {
@@ -90,25 +113,42 @@ export function scheduleTimeRoutes(app: ZodApp, schedules: ScheduleService): voi
         tags,
         operationId: 'previewSchedule',
         summary: 'When would this fire?',
-        description: 'Explains a trigger and lists its next times. Nothing is stored.',
+        description:
+          'Explains a trigger, lists its next times and warns of what may surprise. Nothing is stored.',
+        headers: z.object({ 'accept-language': z.string().optional() }),
         body: previewInput,
         response: { 200: previewAnswer, ...problems(...bodyProblems) },
       },
     },
-    async (request) => {
-      const { timezone, dst, name = '', from = null, count } = request.body;
+    async (request, reply) => {
+      const { timezone, dst, name, jitter, from = null, count } = request.body;
       const findings: Findings = { issues: [], written: {} };
-      const timing = toTiming(request.body, { timezone, dst }, name, findings);
+      const timing = toTiming(request.body, { timezone, dst }, name ?? '', findings);
       if (timing === null) throw invalidAll(findings.issues);
-      const timesMs = schedules.preview(timing, name, from, count);
+      const locale = chooseLocale(request.headers['accept-language']);
+      const { timesMs, warnings } = await outlook.preview({
+        timing,
+        seedName: name ?? '',
+        timezone,
+        jitterMs: jitter ? takeDuration(jitter, '/jitter', findings.written) : null,
+        fromMs: from,
+        count,
+        locale,
+      });
+      reply.header('content-language', contentLanguages[locale]).header('vary', 'accept-language');
       return {
-        description: describe(timing),
+        description: describe(timing, locale, name),
         timezone,
         fires: presentFires(timezone, timesMs),
-        warnings: [],
+        warnings: warnings.map(({ message }) => message),
+        warningDetails: warnings.map(presentWarning),
       };
     },
   );
+}
+
+export function presentWarning({ code, message, at }: Warning): z.output<typeof warningAnswer> {
+  return { code, message, at: presentInstant(at ?? null) };
 }
 
 function presentFires(timezone: string, timesMs: readonly number[]): z.output<typeof fires> {

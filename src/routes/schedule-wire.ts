@@ -7,12 +7,12 @@ import { DST_DEFAULT } from '../schedules/cron-times.ts';
 import type { JobCatalog } from '../schedules/job-catalog.ts';
 import { catchUpPolicies, overlapPolicies, type Schedule, type ScheduleSpec } from '../schedules/schedule.ts';
 import { takeDuration } from './duration-wire.ts';
+import { exclusionFieldsWhole } from './exclusion-wire.ts';
 import { jobInput, toJobSpec } from './job-wire.ts';
 import { presentDefinition } from './schedule-answer.ts';
 import { nameLengthMax, readName } from './schedule-name.ts';
 import {
   dstField,
-  excludeField,
   type Findings,
   timezoneField,
   toTiming,
@@ -74,6 +74,12 @@ export const overlapField = z
     enum: [...overlapPolicies],
   });
 
+export const jitterField = writtenDurationField({
+  minMs: 0,
+  maxMs: dayMs,
+  description: 'Delays each start by up to this long.',
+});
+
 const fields = {
   description: z.string().max(2_000).default(''),
   labels: labelsField.default({}),
@@ -82,14 +88,8 @@ const fields = {
   dst: dstField.default(DST_DEFAULT),
   ...windowFields,
   maxRuns: z.int().min(1).max(1e9).nullable().default(null).describe('After so many runs it is completed.'),
-  exclude: excludeField.default([]),
-  jitter: writtenDurationField({
-    minMs: 0,
-    maxMs: dayMs,
-    description: 'Delays each start by up to this long.',
-  })
-    .nullable()
-    .default(null),
+  ...exclusionFieldsWhole,
+  jitter: jitterField.nullable().default(null),
   overlap: overlapField.default('skip').meta({ default: 'skip' }),
   catchUp: z
     .enum(catchUpPolicies)
@@ -138,7 +138,7 @@ export const scheduleInput = z
   .register(readOnlyFields, readOnly)
   .meta({
     id: 'ScheduleDefinition',
-    description: 'What to run and when: exactly one of `cron`, `every` and `at`, and a job.',
+    description: 'What to run and when: exactly one of `cron`, `every`, `at` and `delay`, and a job.',
     examples: [{ name: 'ping', every: '5s', job: exampleJob }],
   });
 

@@ -4,11 +4,12 @@ import { toIso } from '../clock.ts';
 import { durationMsMax, type WrittenDuration, writtenDurationField } from '../duration.ts';
 import { type Issue, messageOf } from '../errors.ts';
 import { InvalidCron } from '../schedules/cron-expression.ts';
+import { parsed } from '../schedules/cron-memory.ts';
 import { DST_DEFAULT, type DstPolicy } from '../schedules/cron-times.ts';
 import type { ScheduleSpec, Timing, Trigger } from '../schedules/schedule.ts';
-import { parsed } from '../schedules/trigger.ts';
 import { isTimeZone } from '../schedules/zone.ts';
 import { presentDuration, takeDuration, type WrittenTexts } from './duration-wire.ts';
+import { type ExclusionFields, toExclusions } from './exclusion-wire.ts';
 import { instantField } from './query-wire.ts';
 
 const expressionsMax = 20;
@@ -17,7 +18,7 @@ const instantsMax = 1_000;
 
 const expression = z.string().max(expressionLengthMax);
 
-/** Exactly one of cron, every and at; toTiming looks after that. */
+/** Exactly one of cron, every, at and delay; toTiming looks after that. */
 export const triggerFields = {
   cron: z
     .union([expression, z.array(expression).min(1).max(expressionsMax)])
@@ -43,15 +44,25 @@ export const triggerFields = {
       description: 'An instant with any offset (RFC 3339), or several.',
       examples: ['2026-12-24T18:00:00+01:00'],
     }),
+  delay: writtenDurationField({
+    minMs: 1_000,
+    maxMs: durationMsMax,
+    description: 'So long after the end of the last run; the first run starts at once.',
+  }).optional(),
 };
 
-const triggerNames = ['cron', 'every', 'at'] as const;
+const triggerNames = ['cron', 'every', 'at', 'delay'] as const;
+const triggerWords = '`cron`, `every`, `at` and `delay`';
 
-export const timezoneField = z
+export const zoneName = z
   .string()
   .max(64)
-  .refine(isTimeZone, 'must be a time zone of the IANA list, such as "Europe/Berlin" or "UTC"')
-  .meta({ description: 'The IANA time zone that `cron` is read in.', examples: ['Asia/Shanghai'] });
+  .refine(isTimeZone, 'must be a time zone of the IANA list, such as "Europe/Berlin" or "UTC"');
+
+export const timezoneField = zoneName.meta({
+  description: 'The IANA time zone that `cron` is read in.',
+  examples: ['Asia/Shanghai'],
+});
 
 export const dstField = z
   .strictObject({
@@ -65,14 +76,8 @@ export const windowFields = {
   endAt: instantField.nullable().optional().describe('Nothing fires after; included.'),
 };
 
-/** Takes only the empty list yet. */
-export const excludeField = z
-  .array(z.unknown())
-  .refine((items) => items.length === 0, 'must be empty: exclusions are not supported yet')
-  .meta({ description: 'Not supported yet: only the empty list is taken.', maxItems: 0 });
-
 const triggerObject = z.object({ ...triggerFields, ...windowFields });
-export type TriggerFields = z.output<typeof triggerObject>;
+export type TriggerFields = z.output<typeof triggerObject> & ExclusionFields;
 
 export type Zone = { timezone: string; dst: DstPolicy };
 
@@ -97,12 +102,14 @@ export function toTiming(
   const { issues } = findings;
   const before = issues.length;
   const trigger = toTrigger(fields, zone, seedName, findings);
+  const exclusions = toExclusions(fields, zone.timezone, seedName, issues);
   const startAtMs = fields.startAt ?? null;
   const endAtMs = fields.endAt ?? null;
   if (startAtMs !== null && endAtMs !== null && startAtMs > endAtMs) {
     issues.push({ pointer: '/endAt', detail: '`endAt` must not be before `startAt`.' });
   }
-  return trigger === null || issues.length > before ? null : { trigger, startAtMs, endAtMs };
+  if (trigger === null || issues.length > before) return null;
+  return { trigger, startAtMs, endAtMs, ...(exclusions && { exclusions }) };
 }
 
 function toTrigger(
@@ -115,11 +122,11 @@ function toTrigger(
   if (given.length === 0) {
     issues.push({
       pointer: '',
-      detail: 'Say when to run: exactly one of `cron`, `every` and `at` is needed.',
+      detail: `Say when to run: exactly one of ${triggerWords} is needed.`,
     });
   }
   if (given.length > 1) {
-    const detail = `Only one of \`cron\`, \`every\` and \`at\` may be given, not ${given.map((name) => `\`${name}\``).join(' and ')}. A PATCH sets the old one to null.`;
+    const detail = `Only one of ${triggerWords} may be given, not ${given.map((name) => `\`${name}\``).join(' and ')}. A PATCH sets the old one to null.`;
     for (const name of given) issues.push({ pointer: `/${name}`, detail });
   }
   if (fields.offset !== undefined && fields.every === undefined) {
@@ -128,6 +135,9 @@ function toTrigger(
   if (given.length !== 1) return null;
   if (fields.cron !== undefined) return toCron(fields.cron, zone, seedName, issues);
   if (fields.every !== undefined) return toEvery(fields.every, fields.offset, { issues, written });
+  if (fields.delay !== undefined) {
+    return { kind: 'delay', delayMs: takeDuration(fields.delay, '/delay', written) };
+  }
   const instants = [fields.at ?? []].flat();
   return { kind: 'at', atMs: [...new Set(instants)].sort((a, b) => a - b) };
 }
@@ -163,7 +173,7 @@ function toEvery(
   return { kind: 'every', everyMs, offsetMs };
 }
 
-/** The trigger's own fields; of the three only the one in use, and a list of one as its element. */
+/** The trigger's own fields; of the four only the one in use, and a list of one as its element. */
 export function presentTrigger(
   trigger: Trigger,
   written?: ScheduleSpec['written'],
@@ -172,6 +182,7 @@ export function presentTrigger(
   every?: string;
   offset?: string;
   at?: string | string[];
+  delay?: string;
 } {
   try {
     switch (trigger.kind) {
@@ -184,6 +195,8 @@ export function presentTrigger(
       }
       case 'at':
         return { at: oneOrMany(trigger.atMs.map(toIso)) };
+      case 'delay':
+        return { delay: presentDuration(trigger.delayMs, '/delay', written) };
     }
   } catch {
     // A stored trigger that is none spoils its own answer, where `fault` tells of it, and not the whole list's.
@@ -194,10 +207,15 @@ export function presentTrigger(
 /** A spec's texts after its trigger was written anew; without the field where there was and is none. */
 export function rewritten(
   { written: before }: ScheduleSpec,
-  { '/every': every, '/offset': offset }: WrittenTexts,
+  { '/every': every, '/offset': offset, '/delay': delay }: WrittenTexts,
 ): Pick<ScheduleSpec, 'written'> {
-  const { '/every': _every, '/offset': _offset, ...others } = before ?? {};
-  const written = { ...others, ...(every && { '/every': every }), ...(offset && { '/offset': offset }) };
+  const { '/every': _every, '/offset': _offset, '/delay': _delay, ...others } = before ?? {};
+  const written = {
+    ...others,
+    ...(every && { '/every': every }),
+    ...(offset && { '/offset': offset }),
+    ...(delay && { '/delay': delay }),
+  };
   if (Object.keys(written).length > 0) return { written };
   return before === undefined ? {} : { written: undefined };
 }

@@ -3,13 +3,13 @@
  */
 import { lengthsOfMonth, shapeOf } from './cron-days.ts';
 import type { CronExpression } from './cron-expression.ts';
+import { parsed } from './cron-memory.ts';
 import { nextCron } from './cron-times.ts';
 import { localAtOrAfter, yearOf } from './cron-wall-clock.ts';
 import type { Filter } from './exclusion.ts';
 import { DAY_MS, formatDay, formatTimeOfDay } from './local-time.ts';
 import type { Locale } from './locale.ts';
 import type { Timing, Trigger } from './schedule.ts';
-import { parsed } from './trigger.ts';
 import { fill, warningParts } from './warning-words.ts';
 import type { Warn } from './warnings.ts';
 import { type Transition, toLocal, transitionsBetween } from './zone.ts';

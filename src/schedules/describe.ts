@@ -4,10 +4,10 @@
  */
 import { toIso } from '../clock.ts';
 import { formatDuration } from '../duration.ts';
+import { parsed } from './cron-memory.ts';
 import { cronWords } from './cron-words.ts';
 import type { Locale } from './locale.ts';
 import type { Timing, Trigger } from './schedule.ts';
-import { parsed } from './trigger.ts';
 
 /** The kinds that descriptions know; `delay` is an interval after the end of the last run. */
 type Described = Trigger | { kind: 'delay'; delayMs: number };

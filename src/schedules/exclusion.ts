@@ -9,9 +9,9 @@
 import type { CompiledCalendar } from './calendar.ts';
 import { cronCover } from './cron-cover.ts';
 import { type CronExpression, InvalidCron } from './cron-expression.ts';
+import { parsed } from './cron-memory.ts';
 import { type Cover, intervalCover, toIntervalSet } from './intervals.ts';
 import { DAY_MS, instantsWithin, readDayRange } from './local-time.ts';
-import { parsed } from './trigger.ts';
 
 export type Exclusion = { text: string } & (
   | { kind: 'days'; fromDay: number; toDay: number }

@@ -5,14 +5,16 @@
  * 2. Those that fell into an outage (nobody dispatched) belong to the catch-up policy, the others are live.
  * 3. Each becomes a run or a `skipped` record by the overlap policy, or a `missed` record by the catch-up policy.
  * 4. The first nominal time that is not due yet is the next.
+ *
+ * A `delay` has one time at once: it fires when no run is active, and its next time is set when that run ends.
  */
 import { messageOf } from '../errors.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
 import type { RunCause } from '../runs/run-state.ts';
 import { jitterOf } from './jitter.ts';
 import { decideOverlap } from './overlap.ts';
-import type { CatchUpPolicy, OverlapPolicy, Timing } from './schedule.ts';
-import { nextAfter } from './trigger.ts';
+import type { CatchUpPolicy, OverlapPolicy, Timing, Trigger } from './schedule.ts';
+import { type Calendars, filterOf, nextAfter } from './trigger.ts';
 
 /** A schedule whose time has come, as it was claimed. */
 export type DueSchedule = {
@@ -27,6 +29,8 @@ export type DueSchedule = {
   nextRunAtMs: number;
   activeRuns: number;
   fired: number;
+  /** Those that its exclusions name. */
+  calendars?: Calendars;
 };
 
 /** From and until, both epoch milliseconds and both included. */
@@ -47,6 +51,7 @@ export type PlannedFire = {
 
 export type PlannedState = {
   scheduleId: string;
+  /** Null: nothing will fire, or the end of the run of a `delay` will say when. */
   nextRunAtMs: number | null;
   dueAtMs: number | null;
   /** Why the next time could not be computed. */
@@ -74,6 +79,8 @@ type DueTime = { atMs: number; dueAtMs: number; caught: boolean };
 /** Never throws: a fault of one schedule is told in its state, and the pass goes on. */
 export function planFires(schedule: DueSchedule, options: FirePlanOptions): FirePlan {
   try {
+    if (schedule.timing.trigger.kind === 'delay')
+      return planDelayed(schedule, schedule.timing.trigger, options);
     const { due, nextMs, moreCaught } = dueTimes(schedule, options);
     const reasons = missedReasons(schedule, due, moreCaught, options.nowMs);
     const missed = new Map<DueTime, string>();
@@ -96,17 +103,7 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
       fires.push(fire(schedule, time, starts ? 'queued' : 'skipped', starts ? null : 'overlap'));
     }
     fires.unshift(...missedFires(schedule, due, missed));
-    const next = runsLeft <= 0 ? null : nextMs;
-    return {
-      fires,
-      state: {
-        scheduleId: schedule.id,
-        nextRunAtMs: next,
-        dueAtMs: next === null ? null : dueAt(schedule, next),
-        fault: null,
-        completed: next === null,
-      },
-    };
+    return { fires, state: stateWith(schedule, runsLeft <= 0 ? null : nextMs) };
   } catch (error) {
     const retryAtMs = options.nowMs + faultRetryMs;
     return {
@@ -124,13 +121,64 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
 
 /** When a nominal time is due: its jitter later. */
 export function dueAt(
-  schedule: Pick<DueSchedule, 'id' | 'name' | 'timing' | 'jitterMs'>,
+  schedule: Pick<DueSchedule, 'id' | 'name' | 'timing' | 'jitterMs' | 'calendars'>,
   atMs: number,
 ): number {
   if (schedule.jitterMs === null) return atMs;
-  return (
-    atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, nextAfter(schedule.timing, schedule.name, atMs))
-  );
+  return atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, following(schedule, atMs));
+}
+
+function following(
+  { timing, name, calendars }: Pick<DueSchedule, 'name' | 'timing' | 'calendars'>,
+  atMs: number,
+): number | null {
+  return nextAfter(timing, name, atMs, calendars);
+}
+
+/** Without a next time there is nothing left to fire. */
+function stateWith(schedule: DueSchedule, nextMs: number | null): PlannedState {
+  return {
+    scheduleId: schedule.id,
+    nextRunAtMs: nextMs,
+    dueAtMs: nextMs === null ? null : dueAt(schedule, nextMs),
+    fault: null,
+    completed: nextMs === null,
+  };
+}
+
+/**
+ * The end of a run sets the next time of a `delay` without looking at jitter and exclusions (it is one statement for
+ * many runs), so that is made up for here before anything fires.
+ */
+function planDelayed(
+  schedule: DueSchedule,
+  trigger: Trigger & { kind: 'delay' },
+  { nowMs, outages }: FirePlanOptions,
+): FirePlan {
+  const { timing, name, calendars, nextRunAtMs } = schedule;
+  const awaiting: PlannedState = { ...stateWith(schedule, null), completed: false };
+  if (schedule.maxRuns !== null && schedule.fired >= schedule.maxRuns) {
+    return { fires: [], state: stateWith(schedule, null) };
+  }
+  const isAllowed = filterOf(timing, name, calendars)?.allows(nextRunAtMs) ?? true;
+  const atMs = isAllowed ? nextRunAtMs : nextAfter(timing, name, nextRunAtMs - trigger.delayMs, calendars);
+  if (atMs === null || atMs > (timing.endAtMs ?? atMs))
+    return { fires: [], state: stateWith(schedule, null) };
+  const dueAtMs = dueAt(schedule, atMs);
+  if (dueAtMs > nowMs) return { fires: [], state: stateWith(schedule, atMs) };
+  // Whatever `overlap` says: the end of the run that is active will set the next time.
+  if (schedule.activeRuns > 0) return { fires: [], state: awaiting };
+  const time: DueTime = { atMs, dueAtMs, caught: inOutage(outages, dueAtMs) };
+  const reason = missedReasons(schedule, [time], false, nowMs).get(time);
+  if (reason !== undefined) {
+    const nextMs = nextAfter(timing, name, nowMs, calendars);
+    return { fires: [fire(schedule, time, 'missed', reason)], state: stateWith(schedule, nextMs) };
+  }
+  const isLast = schedule.maxRuns !== null && schedule.fired + 1 >= schedule.maxRuns;
+  return {
+    fires: [fire(schedule, time, 'queued', null)],
+    state: isLast ? stateWith(schedule, null) : awaiting,
+  };
 }
 
 function dueTimes(
@@ -145,7 +193,7 @@ function dueTimes(
     const caught = inOutage(options.outages, dueAtMs);
     if (due.length >= options.timesMax) return { due, nextMs: at, moreCaught: caught };
     due.push({ atMs: at, dueAtMs, caught });
-    at = nextAfter(schedule.timing, schedule.name, at);
+    at = following(schedule, at);
   }
   return { due, nextMs: null, moreCaught: false };
 }

@@ -12,10 +12,11 @@
  * breaks.
  */
 import { nextAllowed, type OnExcluded } from './allowed-times.ts';
+import { parsed } from './cron-memory.ts';
 import { nextCron } from './cron-times.ts';
 import type { Filter } from './exclusion.ts';
 import type { Timing } from './schedule.ts';
-import { nextAfter, parsed } from './trigger.ts';
+import { nextAfter } from './trigger.ts';
 
 /** Schedules with one timing. */
 export type ForecastGroup = {

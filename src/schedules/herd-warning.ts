@@ -23,7 +23,7 @@ export type HerdInput = {
 };
 
 /** The largest herd (of equals the first), or null. */
-export function herdWarning({ buckets, schedules, timezone, locale = 'en' }: HerdInput): Warning | null {
+export function herdWarning({ buckets, ...told }: HerdInput): Warning | null {
   let peak: ForecastBucket | null = null;
   let sum = 0;
   for (const bucket of buckets) {
@@ -31,13 +31,24 @@ export function herdWarning({ buckets, schedules, timezone, locale = 'en' }: Her
     if (peak === null || bucket.fires > peak.fires) peak = bucket;
   }
   if (peak === null || peak.fires < herdMin || peak.fires * buckets.length < herdFactor * sum) return null;
-  const local = toLocal(timezone, peak.startMs);
-  const who = peak.fires === schedules ? warningParts.all_schedules : warningParts.many_fires;
+  return herdAt({ ...peak, ...told });
+}
+
+/** The warning of a minute with so many fires. */
+export function herdAt({
+  startMs,
+  fires,
+  schedules,
+  timezone,
+  locale = 'en',
+}: ForecastBucket & Omit<HerdInput, 'buckets'>): Warning {
+  const local = toLocal(timezone, startMs);
+  const who = fires === schedules ? warningParts.all_schedules : warningParts.many_fires;
   const message = fill(warningTexts.herd[locale], {
-    who: fill(who[locale], { count: peak.fires, all: schedules }),
+    who: fill(who[locale], { count: fires, all: schedules }),
     time: formatTimeOfDay(local),
     date: formatDay(Math.floor(local / DAY_MS)),
     zone: timezone,
   });
-  return { code: 'herd', message, at: peak.startMs };
+  return { code: 'herd', message, at: startMs };
 }

@@ -4,6 +4,9 @@
 export const locales = ['en', 'zh_CN'] as const;
 export type Locale = (typeof locales)[number];
 
+/** As HTTP names them (Content-Language). */
+export const contentLanguages: Readonly<Record<Locale, string>> = { en: 'en', zh_CN: 'zh-CN' };
+
 /** Other Chinese than simplified is answered in it too: it is nearer than English. */
 const byLanguage: Readonly<Record<string, Locale>> = { en: 'en', zh: 'zh_CN' };
 

@@ -1,8 +1,8 @@
 /** What the present state of a schedule, or a change of it, means for its next time. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import { type DueSchedule, dueAt } from './fire-plan.ts';
-import type { Schedule, ScheduleSpec, ScheduleStatus, Timing } from './schedule.ts';
-import { nextAfter, nextTimes } from './trigger.ts';
+import type { Exclusions, Schedule, ScheduleSpec, ScheduleStatus, Timing } from './schedule.ts';
+import { type Calendars, firstFire, nextAfter, nextTimes } from './trigger.ts';
 
 /**
  * An instant before the newest time that is due by `nowMs`, and not long before it: found by doubling steps back, so
@@ -10,13 +10,13 @@ import { nextAfter, nextTimes } from './trigger.ts';
  */
 export function shortlyBeforeLatest(due: DueSchedule, fromMs: number, nowMs: number): number {
   for (let backMs = 1000; nowMs - backMs > fromMs; backMs *= 2) {
-    const first = nextAfter(due.timing, due.name, nowMs - backMs);
+    const first = nextAfter(due.timing, due.name, nowMs - backMs, due.calendars);
     if (first !== null && dueAt(due, first) <= nowMs) return nowMs - backMs;
   }
   return fromMs;
 }
 
-export function asDue(schedule: Schedule): DueSchedule {
+export function asDue(schedule: Schedule, calendars: Calendars): DueSchedule {
   const { spec } = schedule;
   return {
     id: schedule.id,
@@ -30,30 +30,49 @@ export function asDue(schedule: Schedule): DueSchedule {
     nextRunAtMs: schedule.nextRunAtMs ?? 0,
     activeRuns: schedule.activeRuns,
     fired: schedule.counts.fired,
+    calendars,
   };
 }
+
+/** A schedule's next time; `awaits_end`: a `delay` whose run is active, the end of which will say it; null: none. */
+export type NextTime = { atMs: number; dueAtMs: number } | 'awaits_end' | null;
 
 /** A change that is not about time keeps the next one, and what is paused needs none. */
-export function nextTime(schedule: Schedule, spec: ScheduleSpec, retimed: boolean, nowMs: number) {
+export function nextTime(
+  schedule: Schedule,
+  spec: ScheduleSpec,
+  retimed: boolean,
+  nowMs: number,
+  calendars: Calendars,
+): NextTime {
   if (!retimed && schedule.status === 'paused') return null;
   const kept = retimed || schedule.status !== 'active' ? null : schedule.nextRunAtMs;
-  return kept === null ? firstTime(schedule.id, spec, nowMs) : withDue(schedule.id, spec, kept);
+  return kept === null
+    ? timeFromNow(schedule, spec, nowMs, calendars)
+    : withDue(schedule.id, spec, kept, calendars);
 }
 
-export function firstTime(
-  id: string,
+/** Of a schedule that has been before: a `delay` counts from its active run's end, or without one from now. */
+export function timeFromNow(
+  schedule: Schedule,
   spec: ScheduleSpec,
   nowMs: number,
-): { atMs: number; dueAtMs: number } | null {
-  const atMs = nextAfter(spec.timing, spec.name, nowMs);
-  return atMs === null ? null : withDue(id, spec, atMs);
+  calendars: Calendars,
+): NextTime {
+  if (spec.timing.trigger.kind === 'delay' && schedule.activeRuns > 0) return 'awaits_end';
+  const atMs = nextAfter(spec.timing, spec.name, nowMs, calendars);
+  return atMs === null ? null : withDue(schedule.id, spec, atMs, calendars);
 }
 
-export function withDue(id: string, spec: ScheduleSpec, atMs: number): { atMs: number; dueAtMs: number } {
-  return {
-    atMs,
-    dueAtMs: dueAtOrNominal({ id, name: spec.name, timing: spec.timing, jitterMs: spec.jitterMs }, atMs),
-  };
+/** Of a new schedule. */
+export function firstTime(id: string, spec: ScheduleSpec, nowMs: number, calendars: Calendars): NextTime {
+  const atMs = firstFire(spec.timing, spec.name, nowMs, calendars);
+  return atMs === null ? null : withDue(id, spec, atMs, calendars);
+}
+
+function withDue(id: string, spec: ScheduleSpec, atMs: number, calendars: Calendars): NextTime {
+  const { name, timing, jitterMs } = spec;
+  return { atMs, dueAtMs: dueAtOrNominal({ id, name, timing, jitterMs, calendars }, atMs) };
 }
 
 export function roomForRuns(schedule: Schedule, spec: ScheduleSpec, more = 0): boolean {
@@ -66,9 +85,9 @@ export function statusAfter(schedule: Schedule, spec: ScheduleSpec, hasNext: boo
   return hasNext && roomForRuns(schedule, spec) ? 'active' : 'completed';
 }
 
-export function isOverdue(schedule: Schedule, nowMs: number): boolean {
+export function isOverdue(schedule: Schedule, nowMs: number, calendars: Calendars): boolean {
   if (schedule.status !== 'active' || schedule.nextRunAtMs === null || schedule.fault !== null) return false;
-  return dueAtOrNominal(asDue(schedule), schedule.nextRunAtMs) <= nowMs;
+  return dueAtOrNominal(asDue(schedule, calendars), schedule.nextRunAtMs) <= nowMs;
 }
 
 /**
@@ -89,17 +108,36 @@ export function haveSameTimes(a: ScheduleSpec, b: ScheduleSpec): boolean {
 }
 
 /** `H` in a cron expression is a hash of the name. No name of a day or month begins with it. */
-export function hangsOnName({ trigger }: Timing): boolean {
-  return trigger.kind === 'cron' && trigger.expressions.some((text) => /(^|[\s,])h/i.test(text));
+export function hangsOnName({ trigger, exclusions }: Timing): boolean {
+  return (trigger.kind === 'cron' && trigger.expressions.some(hasHash)) || exclusionsHangOnName(exclusions);
 }
 
-/** The next `count` nominal times of a schedule, as if it stayed active; none where nothing will fire. */
-export function upcomingTimes(schedule: Schedule, nowMs: number, count: number): number[] {
+export function exclusionsHangOnName(exclusions: Exclusions | undefined): boolean {
+  return [...(exclusions?.exclude ?? []), ...(exclusions?.only ?? [])].some(hasHash);
+}
+
+const hasHash = (text: string) => /(^|[\s,])h/i.test(text);
+
+/**
+ * The next `count` nominal times of a schedule, as if it stayed active; none where nothing will fire, and of a `delay`
+ * no more than the next.
+ */
+export function upcomingTimes(
+  schedule: Schedule,
+  nowMs: number,
+  count: number,
+  calendars: Calendars,
+): number[] {
   if (schedule.status === 'stopped' || schedule.status === 'completed') return [];
   const { timing, name } = schedule.spec;
+  const { nextRunAtMs } = schedule;
   try {
-    if (schedule.nextRunAtMs === null) return nextTimes(timing, name, nowMs, count);
-    return [schedule.nextRunAtMs, ...nextTimes(timing, name, schedule.nextRunAtMs, count - 1)];
+    if (timing.trigger.kind === 'delay') {
+      if (nextRunAtMs === null) return [];
+      return nextTimes(timing, name, nextRunAtMs - timing.trigger.delayMs, Math.min(count, 1), calendars);
+    }
+    if (nextRunAtMs === null) return nextTimes(timing, name, nowMs, count, calendars);
+    return [nextRunAtMs, ...nextTimes(timing, name, nextRunAtMs, count - 1, calendars)];
   } catch {
     // Told in `fault`.
     return [];

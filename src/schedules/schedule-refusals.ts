@@ -1,6 +1,7 @@
 /** What a command on a schedule is refused with. Each says the state and what to do. Pure. */
-import { conflict, DomainError, invalid, notFound } from '../errors.ts';
-import type { Schedule, Timing } from './schedule.ts';
+import { conflict, DomainError, type Issue, invalid, notFound } from '../errors.ts';
+import { calendarsOf } from './exclusion.ts';
+import type { Exclusions, Schedule, Timing } from './schedule.ts';
 
 export function isNotFound(error: unknown): error is DomainError {
   return error instanceof DomainError && error.code === 'not_found';
@@ -39,13 +40,51 @@ export function pauseTooLong(schedule: Schedule, timesMax: number): DomainError 
   );
 }
 
-export function neverAgain(timing: Timing): DomainError {
-  const { trigger, endAtMs } = timing;
+/** `without`: what the trigger would name next without its exclusions. */
+export function neverAgain(timing: Timing, without: number | null): DomainError {
+  const { trigger, endAtMs, exclusions } = timing;
+  if (without !== null && exclusions !== undefined) return nothingLeft(exclusions);
   const inPast =
     trigger.kind === 'at'
       ? 'All its instants have passed or lie outside startAt and endAt'
       : 'It never fires';
   const window = endAtMs === null ? '' : ' before endAt';
-  const pointer = { cron: '/cron', every: endAtMs === null ? '/every' : '/endAt', at: '/at' }[trigger.kind];
+  const counts = trigger.kind === 'every' || trigger.kind === 'delay';
+  const pointer = counts && endAtMs !== null ? '/endAt' : `/${trigger.kind}`;
   return invalid(pointer, `${inPast}${window}; give it at least one time to come.`);
+}
+
+/** Exclusions that allow none of the trigger's times, or none that could be found. */
+export function nothingLeft(exclusions: Exclusions): DomainError {
+  const pointer = exclusions.only.length > 0 ? '/only' : '/exclude';
+  return invalid(
+    pointer,
+    'With what `exclude` and `only` leave out it never fires; leave it at least one time to come.',
+  );
+}
+
+/** The items of a timing's exclusions that name a calendar which there is not. */
+export function unknownCalendars({ exclusions }: Timing, known: ReadonlyMap<string, unknown>): Issue[] {
+  if (exclusions === undefined) return [];
+  return (['exclude', 'only'] as const).flatMap((list) =>
+    exclusions[list].flatMap((item, index) => {
+      const [name] = calendarsOf([item]);
+      if (name === undefined || known.has(name)) return [];
+      const detail = `There is no calendar "${name}". Create it with PUT /calendars/${encodeURIComponent(name)}.`;
+      return [{ pointer: `/${list}/${index}`, detail }];
+    }),
+  );
+}
+
+export function unknownCalendar(name: string): DomainError {
+  return notFound(
+    `There is no calendar "${name}". GET /calendars lists them, PUT /calendars/{name} creates one.`,
+  );
+}
+
+/** `users`: some of the schedules that name it. */
+export function calendarInUse(name: string, users: readonly string[], more: boolean): DomainError {
+  return conflict(
+    `Calendar "${name}" is in use by ${users.map((user) => `"${user}"`).join(', ')}${more ? ' and others' : ''}. Take it out of their "exclude" and "only" first.`,
+  );
 }

@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
+import { linkCalendars } from '../db/calendar-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
 import { withdrawWaiting } from '../db/run-end-store.ts';
@@ -28,22 +29,18 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
+import { type CalendarBook, namedCalendars } from './calendar-book.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { decideOverlap } from './overlap.ts';
-import type {
-  CatchUpPolicy,
-  OverlapPolicy,
-  Schedule,
-  ScheduleSpec,
-  ScheduleView,
-  Timing,
-} from './schedule.ts';
+import type { CatchUpPolicy, OverlapPolicy, Schedule, ScheduleSpec, ScheduleView } from './schedule.ts';
 import {
   firstTime,
   haveSameTimes,
+  type NextTime,
   nextTime,
   roomForRuns,
   statusAfter,
+  timeFromNow,
   upcomingTimes,
 } from './schedule-next.ts';
 import {
@@ -52,12 +49,14 @@ import {
   nameTaken,
   neverAgain,
   notComputable,
+  nothingLeft,
   stoppedIsFinal,
+  unknownCalendars,
   unknownSchedule,
 } from './schedule-refusals.ts';
 import { viewOf, viewsOf } from './schedule-view.ts';
-import { catchUpPause, dropPending, settle } from './settle.ts';
-import { nextTimes } from './trigger.ts';
+import { catchUpPause, dropPending, type Moment, settle } from './settle.ts';
+import { type Calendars, firstFire } from './trigger.ts';
 
 export type ScheduleFilter = ScheduleListFilter;
 
@@ -84,14 +83,13 @@ export interface ScheduleService {
   trigger(ref: string, options: { input?: unknown; overlap?: OverlapPolicy }): Promise<Run>;
   /** The next nominal times of a schedule, as if it stayed active; at most `count`. */
   upcoming(ref: string, count: number): Promise<{ schedule: Schedule; timesMs: number[] }>;
-  /** The next nominal times of a trigger that is not stored, strictly after `fromMs` (null: now). */
-  preview(timing: Timing, seedName: string, fromMs: number | null, count: number): number[];
 }
 
 export type ScheduleServiceParts = {
   db: Db;
   clock: Clock;
   jobs: JobCatalog;
+  book: CalendarBook;
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   /** Called after a commit that may have brought the next fire nearer. */
@@ -102,6 +100,7 @@ export function createScheduleService({
   db,
   clock,
   jobs,
+  book,
   served,
   onChange,
 }: ScheduleServiceParts): ScheduleService {
@@ -109,6 +108,11 @@ export function createScheduleService({
     const schedule = await lockSchedule(tx, ref);
     if (schedule === null) throw unknownSchedule(ref);
     return schedule;
+  }
+
+  async function momentOf(tx: Tx, { spec }: Schedule): Promise<Moment> {
+    const calendars = await book.read(tx, [spec.timing]);
+    return { nowMs: clock.now(), served: served(), calendars };
   }
 
   /** Ends the runs that wait, and tells those that run. None slips through between the two. */
@@ -126,14 +130,13 @@ export function createScheduleService({
 
   async function command(
     ref: string,
-    act: (tx: Tx, schedule: StoredSchedule, nowMs: number) => Promise<void>,
+    act: (tx: Tx, schedule: StoredSchedule, moment: Moment) => Promise<void>,
   ): Promise<ScheduleView> {
     const view = await db.transaction(async (tx) => {
       const found = await locked(tx, ref);
-      const nowMs = clock.now();
-      const schedule = await settle(tx, found, nowMs, served());
-      await act(tx, schedule, nowMs);
-      return await viewOf(tx, (await findSchedule(tx, found.id))!, nowMs);
+      const moment = await momentOf(tx, found);
+      await act(tx, await settle(tx, found, moment), moment);
+      return await viewOf(tx, book, (await findSchedule(tx, found.id))!, moment.nowMs);
     });
     onChange();
     return view;
@@ -143,24 +146,29 @@ export function createScheduleService({
     tx: Tx,
     schedule: StoredSchedule,
     spec: ScheduleSpec,
-    nowMs: number,
+    moment: Moment,
   ): Promise<void> {
+    const { nowMs } = moment;
     checkJob(spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
     const retimed = !haveSameTimes(schedule.spec, spec);
-    const next = nextTime(schedule, spec, retimed, nowMs);
+    const calendars = await holdCalendars(tx, spec);
+    const next = computed(spec, () => nextTime(schedule, spec, retimed, nowMs, calendars));
     // What was true when it was stored need not be so now; only a new timing must still have a time to come.
-    if (retimed && next === null) throw neverAgain(spec.timing);
+    if (retimed && next === null) throw noTime(spec, nowMs);
     const status = statusAfter(schedule, spec, next !== null);
     if (retimed) {
-      await dropPending(tx, schedule, 'rescheduled', nowMs, served());
+      await dropPending(tx, schedule, 'rescheduled', moment);
       await withdrawWaiting(tx, schedule.id, { reason: 'rescheduled', retrying: false, fresh: true, nowMs });
     }
     const stored = await updateSchedule(tx, schedule.id, { spec, status }, nowMs);
     if (stored === 'name_taken') throw nameTaken(spec.name);
-    await setNext(tx, schedule.id, status === 'active' ? next : null);
+    if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
+      await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
+    }
+    await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
   }
 
   function checkJob(spec: ScheduleSpec): void {
@@ -180,12 +188,22 @@ export function createScheduleService({
     checkJob(spec);
     const nowMs = clock.now();
     const id = newId(nowMs);
-    const next = firstTime(id, spec, nowMs);
-    if (next === null) throw neverAgain(spec.timing);
+    const calendars = await holdCalendars(tx, spec);
+    const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
+    if (next === null) throw noTime(spec, nowMs);
     const inserted = await insertSchedule(tx, { id, spec, status: 'active', atMs: nowMs });
     if (!inserted) return 'name_taken';
-    await insertState(tx, id, next);
-    return await viewOf(tx, (await findSchedule(tx, id))!, nowMs);
+    await insertState(tx, id, known(next));
+    if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
+    return await viewOf(tx, book, (await findSchedule(tx, id))!, nowMs);
+  }
+
+  /** They stay as they are until the schedule is stored, so the next time is computed by what is in force then. */
+  async function holdCalendars(tx: Tx, { timing }: ScheduleSpec): Promise<Calendars> {
+    const calendars = await book.hold(tx, timing);
+    const issues = unknownCalendars(timing, calendars);
+    if (issues.length > 0) throw invalidAll(issues);
+    return calendars;
   }
 
   return {
@@ -208,8 +226,8 @@ export function createScheduleService({
           return { created: true, schedule: created };
         }
         try {
-          const schedule = await command(spec.name, (tx, found, nowMs) =>
-            replaceSpec(tx, found, spec, nowMs),
+          const schedule = await command(spec.name, (tx, found, moment) =>
+            replaceSpec(tx, found, spec, moment),
           );
           return { created: false, schedule };
         } catch (error) {
@@ -222,78 +240,82 @@ export function createScheduleService({
     async get(ref) {
       const found = await findSchedule(db, ref);
       if (found === null) throw unknownSchedule(ref);
-      return await viewOf(db, found, clock.now());
+      return await viewOf(db, book, found, clock.now());
     },
 
     async list(filter, page) {
       const { items, next } = await listSchedules(db, filter, page);
-      return { items: await viewsOf(db, items, clock.now()), next };
+      return { items: await viewsOf(db, book, items, clock.now()), next };
     },
 
     update: (ref, change) =>
-      command(ref, (tx, schedule, nowMs) => replaceSpec(tx, schedule, change(schedule), nowMs)),
+      command(ref, (tx, schedule, moment) => replaceSpec(tx, schedule, change(schedule), moment)),
 
     async remove(ref) {
       await db.transaction(async (tx) => {
         const found = await locked(tx, ref);
-        const nowMs = clock.now();
-        const schedule = await settle(tx, found, nowMs, served());
-        await dropPending(tx, schedule, 'schedule_deleted', nowMs, served());
-        await endOrTell(tx, schedule.id, 'schedule_deleted', 'cancel', nowMs);
+        const moment = await momentOf(tx, found);
+        const schedule = await settle(tx, found, moment);
+        await dropPending(tx, schedule, 'schedule_deleted', moment);
+        await endOrTell(tx, schedule.id, 'schedule_deleted', 'cancel', moment.nowMs);
         await deleteSchedule(tx, schedule.id);
       });
     },
 
     pause: (ref, note) =>
-      command(ref, async (tx, schedule, nowMs) => {
+      command(ref, async (tx, schedule, moment) => {
+        const { nowMs } = moment;
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         if (schedule.status === 'completed') throw completedIsOver(schedule, 'paused');
         if (schedule.status === 'paused') {
           if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
           return;
         }
-        await dropPending(tx, schedule, 'paused', nowMs, served());
+        await dropPending(tx, schedule, 'paused', moment);
         await updateSchedule(tx, schedule.id, { status: 'paused', note, pausedAtMs: nowMs }, nowMs);
         await setNext(tx, schedule.id, null);
       }),
 
     resume: (ref, { catchUp }) =>
-      command(ref, async (tx, schedule, nowMs) => {
+      command(ref, async (tx, schedule, moment) => {
+        const { nowMs } = moment;
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         if (schedule.status === 'completed') throw completedIsOver(schedule, 'resumed');
         if (schedule.status === 'active') return;
         // No dispatcher has looked at it during the pause: what cannot be computed is found here.
-        const first = firstTimeOrRefusal(schedule, nowMs);
-        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, nowMs, served());
+        const first = firstTimeOrRefusal(schedule, moment);
+        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, moment);
         const next = roomForRuns(schedule, schedule.spec, caught) ? first : null;
         const status = next === null ? 'completed' : 'active';
         await updateSchedule(tx, schedule.id, { status, note: null, pausedAtMs: null }, nowMs);
         await resetFailures(tx, schedule.id);
-        await setNext(tx, schedule.id, next);
+        await setNext(tx, schedule.id, known(next));
       }),
 
     stop: (ref, note) =>
-      command(ref, async (tx, schedule, nowMs) => {
+      command(ref, async (tx, schedule, moment) => {
+        const { nowMs } = moment;
         if (schedule.status === 'stopped') {
           if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
           return;
         }
-        await dropPending(tx, schedule, 'stopped', nowMs, served());
+        await dropPending(tx, schedule, 'stopped', moment);
         await updateSchedule(tx, schedule.id, { status: 'stopped', note, pausedAtMs: null }, nowMs);
         await setNext(tx, schedule.id, null);
         await endOrTell(tx, schedule.id, 'stopped', 'stop', nowMs);
       }),
 
     reschedule: (ref, change) =>
-      command(ref, (tx, schedule, nowMs) =>
-        replaceSpec(tx, schedule, { ...schedule.spec, ...change(schedule) }, nowMs),
+      command(ref, (tx, schedule, moment) =>
+        replaceSpec(tx, schedule, { ...schedule.spec, ...change(schedule) }, moment),
       ),
 
     async trigger(ref, options) {
       return await db.transaction(async (tx) => {
         const found = await locked(tx, ref);
-        const nowMs = clock.now();
-        const schedule = await settle(tx, found, nowMs, served());
+        const moment = await momentOf(tx, found);
+        const { nowMs } = moment;
+        const schedule = await settle(tx, found, moment);
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
@@ -329,16 +351,36 @@ export function createScheduleService({
     async upcoming(ref, count) {
       const schedule = await findSchedule(db, ref);
       if (schedule === null) throw unknownSchedule(ref);
-      return { schedule, timesMs: upcomingTimes(schedule, clock.now(), count) };
+      const calendars = await book.read(db, [schedule.spec.timing]);
+      return { schedule, timesMs: upcomingTimes(schedule, clock.now(), count, calendars) };
     },
-
-    preview: (timing, seedName, fromMs, count) => nextTimes(timing, seedName, fromMs ?? clock.now(), count),
   };
 }
 
-function firstTimeOrRefusal(schedule: Schedule, nowMs: number): ReturnType<typeof firstTime> {
+/** What is stored of a next time. */
+function known(next: NextTime): { atMs: number; dueAtMs: number } | null {
+  return next === 'awaits_end' ? null : next;
+}
+
+/** A timing was checked piece by piece; only its exclusions together may leave nothing that can be found. */
+function computed(spec: ScheduleSpec, compute: () => NextTime): NextTime {
   try {
-    return firstTime(schedule.id, schedule.spec, nowMs);
+    return compute();
+  } catch (error) {
+    const { exclusions } = spec.timing;
+    if (exclusions === undefined || !(error instanceof RangeError)) throw error;
+    throw nothingLeft(exclusions);
+  }
+}
+
+function noTime({ timing, name }: ScheduleSpec, nowMs: number): Error {
+  const { exclusions: _, ...plain } = timing;
+  return neverAgain(timing, firstFire(plain, name, nowMs));
+}
+
+function firstTimeOrRefusal(schedule: Schedule, { nowMs, calendars }: Moment): NextTime {
+  try {
+    return timeFromNow(schedule, schedule.spec, nowMs, calendars);
   } catch (error) {
     throw notComputable(schedule, messageOf(error));
   }

@@ -1,6 +1,7 @@
 /** A schedule as the house knows it. Times are epoch milliseconds, durations milliseconds. Pure types. */
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { Run } from '../runs/run.ts';
+import type { OnExcluded } from './allowed-times.ts';
 import type { DstPolicy } from './cron-times.ts';
 
 /** The "when". Instants and fires are whole milliseconds since the Unix epoch. */
@@ -10,10 +11,27 @@ export type Trigger =
   /** Every `everyMs` elapsed milliseconds from the epoch plus `offsetMs`. */
   | { kind: 'every'; everyMs: number; offsetMs: number }
   /** These instants, sorted, without repeats. */
-  | { kind: 'at'; atMs: readonly number[] };
+  | { kind: 'at'; atMs: readonly number[] }
+  /** `delayMs` after the end of the last run; the first fires at once. */
+  | { kind: 'delay'; delayMs: number };
+
+/** What a schedule leaves out or keeps to, as texts that `parseExclusion` reads. */
+export type Exclusions = {
+  exclude: readonly string[];
+  only: readonly string[];
+  onExcluded: OnExcluded;
+  /** The clock on which dates and cron expressions of the lists are. */
+  timezone: string;
+};
 
 /** A trigger and the window (both ends included) in which its times count. */
-export type Timing = { trigger: Trigger; startAtMs: number | null; endAtMs: number | null };
+export type Timing = {
+  trigger: Trigger;
+  startAtMs: number | null;
+  endAtMs: number | null;
+  /** Absent when nothing is left out and nothing is said of it. */
+  exclusions?: Exclusions;
+};
 
 export const overlapPolicies = ['skip', 'allow'] as const;
 export type OverlapPolicy = (typeof overlapPolicies)[number];

@@ -12,25 +12,34 @@ import { type DueSchedule, dueAt, type Outage, type PlannedFire, planFires } fro
 import type { CatchUpPolicy } from './schedule.ts';
 import { asDue, dueAtOrNominal, isOverdue, shortlyBeforeLatest } from './schedule-next.ts';
 import { pauseTooLong } from './schedule-refusals.ts';
-import { nextAfter } from './trigger.ts';
+import { type Calendars, nextAfter } from './trigger.ts';
 
 /** How many nominal times one turn settles or catches up. */
 const settleTimesMax = 1000;
 /** A resume that is to run more nominal times than this at once is refused. */
 const resumeTimesMax = 10_000;
 
+/** What a command sees while it holds the schedule. */
+export type Moment = {
+  nowMs: number;
+  /** Task queues that some worker serves by name. */
+  served: readonly string[];
+  /** Those that the schedule's exclusions name. */
+  calendars: Calendars;
+};
+
 /** Gives every nominal time that is due by now its disposition, as the dispatcher would have in a moment. */
-export async function settle(
-  tx: Tx,
-  schedule: StoredSchedule,
-  nowMs: number,
-  served: readonly string[],
-): Promise<StoredSchedule> {
+export async function settle(tx: Tx, schedule: StoredSchedule, moment: Moment): Promise<StoredSchedule> {
+  const { nowMs, served, calendars } = moment;
   let current = schedule;
   // A backlog of more than `settleTimesMax` takes several turns; each one moves the next time on.
-  while (isOverdue(current, nowMs)) {
+  while (isOverdue(current, nowMs, calendars)) {
     const outages = await readOutages(tx, nowMs, outageHoleMs);
-    const { fires, state } = planFires(asDue(current), { nowMs, outages, timesMax: settleTimesMax });
+    const { fires, state } = planFires(asDue(current, calendars), {
+      nowMs,
+      outages,
+      timesMax: settleTimesMax,
+    });
     await recordFires(tx, { fires, states: [state] }, nowMs, served);
     current = (await findSchedule(tx, schedule.id))!;
     if (state.fault !== null) break;
@@ -43,8 +52,7 @@ export async function dropPending(
   tx: Tx,
   schedule: StoredSchedule,
   reason: string,
-  nowMs: number,
-  served: readonly string[],
+  { nowMs, served, calendars }: Moment,
 ): Promise<void> {
   const atMs = schedule.nextRunAtMs;
   if (schedule.status !== 'active' || atMs === null || atMs > nowMs) return;
@@ -53,7 +61,7 @@ export async function dropPending(
     scheduleId: schedule.id,
     cause: 'schedule',
     scheduledForMs: atMs,
-    dueAtMs: dueAtOrNominal(asDue(schedule), atMs),
+    dueAtMs: dueAtOrNominal(asDue(schedule, calendars), atMs),
     status: 'skipped',
     reason,
     missedCount: null,
@@ -70,18 +78,19 @@ export async function catchUpPause(
   tx: Tx,
   schedule: StoredSchedule,
   catchUp: CatchUpPolicy,
-  nowMs: number,
-  served: readonly string[],
+  { nowMs, served, calendars }: Moment,
 ): Promise<number> {
   const { timing, name, catchUpWindowMs } = schedule.spec;
+  // It has no times while nothing runs.
+  if (timing.trigger.kind === 'delay') return 0;
   const pause: Outage = { fromMs: schedule.pausedAtMs!, untilMs: nowMs };
-  const due: DueSchedule = { ...asDue(schedule), catchUp };
+  const due: DueSchedule = { ...asDue(schedule, calendars), catchUp };
   // Older times than these are left out whatever the policy.
   let fromMs = Math.max(pause.fromMs, nowMs - catchUpWindowMs - 1);
   if (catchUp === 'latest') fromMs = Math.max(fromMs, shortlyBeforeLatest(due, fromMs, nowMs));
   let started = 0;
   let times = 0;
-  let next = nextAfter(timing, name, fromMs);
+  let next = nextAfter(timing, name, fromMs, calendars);
   while (next !== null && dueAt(due, next) <= nowMs) {
     if (times >= resumeTimesMax) throw pauseTooLong(schedule, resumeTimesMax);
     times += settleTimesMax;

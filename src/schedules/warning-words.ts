@@ -87,6 +87,10 @@ export const warningTexts = {
     en: '{past} of {all} instants are past and will not fire.',
     zh_CN: '{all} 个时刻中有 {past} 个已过去，不会触发。',
   },
+  delay_from_end: {
+    en: 'Its times hang on how long its runs take: the first run starts at once, each other {delay} after the end of the one before.',
+    zh_CN: '其时间取决于运行时长：首次立即运行，之后每次在上一次结束 {delay}后运行。',
+  },
   excluded_all_year: {
     en: 'All its times of the coming year are excluded.',
     zh_CN: '未来一年内的所有时间都被排除。',

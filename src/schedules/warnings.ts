@@ -79,6 +79,9 @@ export function warningsFor(input: WarningInput): Warning[] {
     case 'every':
       everyWarnings(trigger.everyMs, timezone, fromMs, horizonMs, locale, warn);
       break;
+    case 'delay':
+      warn('delay_from_end', { delay: duration(trigger.delayMs, locale) });
+      break;
     case 'at': {
       const past = trigger.atMs.filter((at) => at <= fromMs).length;
       if (past > 0 && times.length > 0) warn('at_past', { past, all: trigger.atMs.length });

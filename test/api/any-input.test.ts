@@ -35,6 +35,14 @@ const some = (shape: Record<string, fc.Arbitrary<unknown>>) => fc.record(shape, 
 const mostly = (good: unknown) =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(good) }, { weight: 1, arbitrary: value });
 
+const exclusions = fc.array(
+  fc.constantFrom(
+    ...['2026-03-01', '2026-03-01..2026-12-31', '* * * * 1-5', 'H H * * *', '@daily', '* * * * * *'],
+    ...['calendar:none', 'calendar:', '2026-02-30', ''],
+  ),
+  { maxLength: 4 },
+);
+
 const definition = {
   name: mostly('pong'),
   description: value,
@@ -48,7 +56,10 @@ const definition = {
   startAt: value,
   endAt: value,
   maxRuns: value,
-  exclude: value,
+  exclude: fc.oneof(value, exclusions),
+  only: fc.oneof(value, exclusions),
+  onExcluded: fc.oneof(value, fc.constantFrom('skip', 'next_allowed', 'previous_allowed')),
+  delay: value,
   jitter: value,
   overlap: value,
   catchUp: value,

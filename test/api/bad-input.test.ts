@@ -49,7 +49,7 @@ describe('a schedule with', () => {
     ['read-only fields', { ...ok, status: 'paused', version: 2 }, ['/status', '/version'], 'read-only'],
     ['two triggers', { ...ok, cron: '* * * * *' }, ['/cron', '/every'], 'Only one of'],
     ['three triggers', { ...ok, cron: '@daily', at: '2027-01-01T00:00:00Z' }, ['/cron', '/every', '/at']],
-    ['no trigger', timeless, [''], 'exactly one of `cron`, `every` and `at`'],
+    ['no trigger', timeless, [''], 'exactly one of `cron`, `every`, `at` and `delay`'],
     ['a null for a trigger', { ...timeless, cron: null }, ['/cron']],
     ['a zone that does not exist', { ...ok, timezone: 'Mars/Olympus' }, ['/timezone'], 'IANA'],
     ['a zone that is an offset', { ...ok, timezone: '+08:00' }, ['/timezone']],

@@ -23,8 +23,9 @@ let run: string;
 beforeAll(async () => {
   await api.create('ping');
   run = (await api.trigger('ping')).id;
+  await api.put('/calendars/ping', { dates: ['2026-12-25'] });
 });
-const fill = (path: string) => path.replace('{id}', path.startsWith('/runs') ? run : 'ping');
+const fill = (path: string) => path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : 'ping');
 
 test('the contract’s routes of this version are all there', () => {
   const command = (name: string) => `post /schedules/{id}/${name}`;
@@ -41,6 +42,8 @@ test('the contract’s routes of this version are all there', () => {
         'post /runs/{id}/cancel',
         'post /runs/{id}/retry',
       ],
+      ...['get /forecast', 'get /calendars'],
+      ...['get', 'put', 'delete'].map((method) => `${method} /calendars/{name}`),
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
     ]),
   );
@@ -80,7 +83,10 @@ describe.each(Object.keys(paths))('%s', (path) => {
 const open = routes.filter(({ operation }) => operation.security?.length === 0);
 const guarded = routes.filter(({ operation }) => operation.security === undefined);
 const askLocked = (route: (typeof routes)[number], headers: Record<string, string> = {}) =>
-  fetch(locked.address + route.path.replace('{id}', nobody), { method: route.method.toUpperCase(), headers });
+  fetch(locked.address + route.path.replace(/\{(id|name)\}/, nobody), {
+    method: route.method.toUpperCase(),
+    headers,
+  });
 
 test('only health needs no API key', () => {
   expect(open.map((route) => route.path)).toEqual(['/healthz', '/readyz']);
@@ -120,7 +126,7 @@ describe('ids and names both work in every path below /schedules', () => {
     for (const kind of ['name', 'id', 'id in capitals']) {
       const { id } = await api.create('每日备份');
       const ref = { name: encodeURIComponent('每日备份'), id, 'id in capitals': id.toUpperCase() }[kind];
-      const request = api.agent[method as 'post'](path.replace('{id}', String(ref)));
+      const request = api.agent[method as 'post'](path.replace(/\{(id|name)\}/, String(ref)));
       const response = method === 'get' ? await request : await request.send(body(path));
       expect(response.status, response.text).toBeLessThan(300);
       if (method !== 'delete') await api.delete(`/schedules/${id}`);
@@ -141,7 +147,7 @@ const bodies: [string, Record<string, string>, string][] = [
 describe.each(commands)('$name', ({ method, path }) => {
   test.each(bodies)('takes %s for an empty body', async (_what, headers, text) => {
     // Nobody's schedule: what is asked for is found out after the body was read.
-    const url = api.address + path.replace('{id}', path.startsWith('/runs') ? nobody : 'nowhere');
+    const url = api.address + path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? nobody : 'nowhere');
     const body = text === '' ? null : Buffer.from(text);
     const response = await fetch(url, { method: method.toUpperCase(), headers, body });
     // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.

@@ -22,6 +22,7 @@ test('a trigger is explained, with its next times, and nothing is stored', async
       { scheduledFor: '2026-03-02T18:00:00.000Z', local: '2026-03-03T02:00:00+08:00' },
     ],
     warnings: [],
+    warningDetails: [],
   });
   expect(await api.snapshot()).toEqual(before);
 });
@@ -92,7 +93,7 @@ test.each<[string, object, string[]]>([
   ['a count in letters', { cron: '@daily', count: '5' }, ['/count']],
   ['a time that is none', { cron: '@daily', from: 'now' }, ['/from']],
   ['a name that could not be', { cron: '@daily', name: 'a/b' }, ['/name']],
-  ['an unknown field', { cron: '@daily', jitter: '5s' }, ['/jitter']],
+  ['an unknown field', { cron: '@daily', overlap: 'skip' }, ['/overlap']],
 ])('%s is a 400 that points at it', async (_what, body, pointers) => {
   await expectRefused(api, () => preview(body), { status: 400, code: 'invalid', pointers });
 });

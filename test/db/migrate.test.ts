@@ -47,11 +47,13 @@ describe('migrate', () => {
       `select table_name as name from information_schema.tables where table_schema = 'public' order by 1`,
     );
     expect(tables.map((table) => table.name)).toEqual([
+      'calendars',
       'dispatch_state',
       'outages',
       'run_attempts',
       'run_logs',
       'runs',
+      'schedule_calendars',
       'schedule_states',
       'schedules',
       'workers',

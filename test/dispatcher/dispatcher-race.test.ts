@@ -18,9 +18,21 @@ function createDispatcher() {
   const { db } = house.another();
   const pulse = createPulse({ db, clock: house.clock });
   return async (): Promise<DispatchCounts> => {
-    const total = await dispatchPass({ db, clock: house.clock, pulse, served: () => ['default'] });
+    const total = await dispatchPass({
+      db,
+      clock: house.clock,
+      pulse,
+      book: house.book,
+      served: () => ['default'],
+    });
     while (total.nextDueMs !== null && total.nextDueMs <= house.clock.now()) {
-      const counts = await dispatchPass({ db, clock: house.clock, pulse, served: () => ['default'] });
+      const counts = await dispatchPass({
+        db,
+        clock: house.clock,
+        pulse,
+        book: house.book,
+        served: () => ['default'],
+      });
       total.started += counts.started;
       total.claimed += counts.claimed;
       total.skipped += counts.skipped;
@@ -51,8 +63,8 @@ describe('two dispatchers', () => {
     ).toEqual({ runs: 10_000, schedules: 10_000, times: 1, queued: true });
     expect(
       await oneRow(sql`
-        select count(*)::int as bells, count(distinct payload->>'runId')::int as runs
-        from graphile_worker._private_jobs`),
+        select count(*)::int as bells, count(distinct bell->>'runId')::int as runs
+        from graphile_worker._private_jobs, json_array_elements(payload->'runs') as bell`),
     ).toEqual({ bells: 10_000, runs: 10_000 });
     expect(
       await oneRow(sql`
@@ -81,7 +93,7 @@ describe('a herd', () => {
     await house.copy((await house.create()).id, 2345);
     await house.live(MINUTE);
     const { db } = house.another();
-    const parts = { db, clock: house.clock, pulse: house.pulse, served: () => ['default'] };
+    const parts = { db, clock: house.clock, pulse: house.pulse, book: house.book, served: () => ['default'] };
     const counts = await dispatchHerd(parts);
     expect(counts).toMatchObject({ claimed: 2346, started: 2346, skipped: 0, faults: 0 });
     expect(

@@ -324,7 +324,7 @@ describe('due retries', () => {
     await house.live(520 * SECOND);
     await house.dispatchAll();
     await house.schedules.pause((await house.runsOf())[0]!.scheduleId, null);
-    for (const run of await worker.take()) await worker.fail(run);
+    for (const run of await house.runsOf()) await worker.fail((await worker.claim(run))!);
     await house.live(SECOND);
     expect(await house.dispatch()).toMatchObject({ retried: 500 });
     expect(await house.dispatch()).toMatchObject({ retried: 20, nextDueMs: null });
@@ -376,7 +376,13 @@ describe('a dispatcher that is killed before its commit', () => {
     await house.live(1);
     await house.another().db.transaction(async (tx) => {
       await tx.execute(sql`select from schedules where id = ${last.id} for update`);
-      const pass = dispatchPass({ db: doomed.db, clock: house.clock, pulse, served: () => [] });
+      const pass = dispatchPass({
+        db: doomed.db,
+        clock: house.clock,
+        pulse,
+        book: house.book,
+        served: () => [],
+      });
       const outcome = pass.then(
         () => 'done',
         () => 'failed',

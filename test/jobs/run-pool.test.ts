@@ -1,4 +1,5 @@
 /** What graphile-worker does to its pools, and that no run pays for it (DESIGN §7). */
+
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createClock } from '../../src/clock.ts';
 import { ringForgotten } from '../../src/db/queue.ts';
@@ -6,6 +7,7 @@ import { requeueDueRetries, requeueFromWorker } from '../../src/db/run-store.ts'
 import { dispatchPass } from '../../src/dispatcher/dispatcher.ts';
 import { createPulse } from '../../src/dispatcher/pulse.ts';
 import { createRescuer } from '../../src/dispatcher/rescuer.ts';
+import { createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { openSession } from '../support/sql-session.ts';
 import { DAY, SECOND } from '../support/timings.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -197,7 +199,7 @@ it('whatever rings, graphile gets no key, no queue name and nothing of the futur
   const clock = createClock();
   const served = () => ['default'];
   const pulse = createPulse({ db: rig.db, clock });
-  const dispatch = () => dispatchPass({ db: rig.db, clock, pulse, served });
+  const dispatch = () => dispatchPass({ db: rig.db, clock, pulse, book: createCalendarBook(), served });
   const { spec } = await rig.schedules.get((await rig.trigger('nothing')).scheduleId);
 
   // Fires of the dispatcher: a live one, and those of a time when nobody dispatched.

@@ -87,14 +87,14 @@ const withBody = operations.filter(({ operation }) => operation.requestBody !== 
 test.each(withBody)('the example of $name works as it is shown', async ({ name, operation }) => {
   const { app } = await standIn({ jobCatalog: allJobs });
   const [method, path = ''] = name.split(' ');
-  const url = path.replace('{id}', path.startsWith('/runs') ? runId : 'ping');
+  const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? runId : 'ping');
   for (const [type, { example }] of Object.entries(operation.requestBody?.content ?? {})) {
     expect(example).toBeDefined();
     const response = await app.inject({
       method: method as 'POST',
       url,
       headers: { 'content-type': type },
-      payload: JSON.stringify(example),
+      payload: typeof example === 'string' ? example : JSON.stringify(example),
     });
     expect(response.body).not.toContain('"status":4');
     expect(response.statusCode).toBeLessThan(300);
@@ -106,12 +106,12 @@ test('a body may be left out just where nothing in it is required', () => {
   const required = withBody
     .filter(({ operation }) => operation.requestBody?.required)
     .map(({ name }) => name);
-  expect(required.sort()).toEqual(['POST /schedules', 'PUT /schedules/{id}']);
+  expect(required.sort()).toEqual(['POST /schedules', 'PUT /calendars/{name}', 'PUT /schedules/{id}']);
 });
 
 test.each(Object.entries(document.paths))('all methods of %s are documented', async (path, methods) => {
   const { app } = await standIn();
-  const { headers } = await app.inject({ method: 'OPTIONS', url: path.replace('{id}', runId) });
+  const { headers } = await app.inject({ method: 'OPTIONS', url: path.replace(/\{(id|name)\}/, runId) });
   const documented = Object.keys(methods).map((method) => method.toUpperCase());
   const taken = String(headers.allow).split(', ');
   expect(taken.filter((method) => method !== 'HEAD')).toEqual(documented.sort());

@@ -41,7 +41,7 @@ test.each(['0', '1001', 'x', '2.5'])('upcoming with a count of %s is a 400', asy
 
 test('a preview explains a trigger and stores nothing', async () => {
   const { app, calls } = await standIn({
-    schedules: { preview: () => [Date.parse('2027-03-28T01:00:00Z')] },
+    outlook: { preview: async () => ({ timesMs: [Date.parse('2027-03-28T01:00:00Z')], warnings: [] }) },
   });
   const response = await app.inject(
     preview({
@@ -59,6 +59,7 @@ test('a preview explains a trigger and stores nothing', async () => {
     timezone: 'Europe/Berlin',
     fires: [{ scheduledFor: '2027-03-28T01:00:00.000Z', local: '2027-03-28T03:00:00+02:00' }],
     warnings: [],
+    warningDetails: [],
   });
   const trigger = {
     kind: 'cron',
@@ -67,7 +68,18 @@ test('a preview explains a trigger and stores nothing', async () => {
     dst: { gap: 'run', repeat: 'auto' },
   };
   expect(calls).toEqual([
-    ['preview', { trigger, startAtMs: null, endAtMs: null }, 'night', Date.parse('2027-03-27T11:00:00Z'), 1],
+    [
+      'preview',
+      {
+        timing: { trigger, startAtMs: null, endAtMs: null },
+        seedName: 'night',
+        timezone: 'Europe/Berlin',
+        jitterMs: null,
+        fromMs: Date.parse('2027-03-27T11:00:00Z'),
+        count: 1,
+        locale: 'en',
+      },
+    ],
   ]);
 });
 
@@ -75,7 +87,7 @@ test('a preview is in UTC, from now and of ten fires unless told otherwise', asy
   const { app, calls } = await standIn();
   const response = await app.inject(preview({ every: '1m' }));
   expect(response.json().timezone).toBe('UTC');
-  expect(calls[0]?.slice(2)).toEqual(['', null, 10]);
+  expect(calls[0]?.[1]).toMatchObject({ seedName: '', fromMs: null, count: 10 });
 });
 
 test.each<[string, Body, string[]]>([
@@ -85,7 +97,7 @@ test.each<[string, Body, string[]]>([
   ['a count that is a string', { every: '1h', count: '5' }, ['/count']],
   ['a from that is no time', { every: '1h', from: 'now' }, ['/from']],
   ['a job', { every: '1h', job: {} }, ['/job']],
-  ['exclusions', { every: '1h', exclude: ['x'] }, ['/exclude']],
+  ['an exclusion that is none', { every: '1h', exclude: ['2026-12-25', 'x'] }, ['/exclude/1']],
   ['a cron that never fires', { cron: '0 0 31 4 *' }, ['/cron']],
 ])('a preview with %s is a 400 that points at it', async (_what, body, pointers) => {
   const { app, calls } = await standIn();

@@ -8,7 +8,9 @@ import { type AppParts, buildApp } from '../../src/app.ts';
 import type { Page } from '../../src/runs/page.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
 import type { RunService } from '../../src/runs/run-service.ts';
+import type { CalendarService, CalendarView } from '../../src/schedules/calendar-service.ts';
 import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts';
+import type { OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { Schedule, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
 import type { ScheduleService } from '../../src/schedules/schedule-service.ts';
 
@@ -122,16 +124,20 @@ export type Call = [method: string, ...args: unknown[]];
 export type Answers = {
   schedules: Partial<ScheduleService>;
   runs: Partial<RunService>;
-} & Partial<Omit<AppParts, 'schedules' | 'runs'>>;
+  calendars: Partial<CalendarService>;
+  outlook: Partial<OutlookService>;
+} & Partial<Omit<AppParts, 'schedules' | 'runs' | 'calendars' | 'outlook'>>;
 
 export type StandIn = { app: FastifyInstance; calls: Call[] };
 
 export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> {
   const calls: Call[] = [];
-  const { schedules, runs, ...parts } = answers;
+  const { schedules, runs, calendars, outlook, ...parts } = answers;
   const app = await buildApp({
     schedules: recording(calls, { ...scheduleAnswers, ...schedules } as ScheduleService),
     runs: recording(calls, { ...runAnswers, ...runs } as RunService),
+    calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
+    outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,
     health: { ready: async () => ({ ready: true, checks: { database: { ok: true, detail: 'reached' } } }) },
     metrics: { contentType: 'text/plain; version=0.0.4', render: async () => 'carillon_up 1\n' },
@@ -172,7 +178,45 @@ const scheduleAnswers: ScheduleService = {
   reschedule: async (_ref, change) => viewOf({ ...specOf(), ...change(viewOf() as Schedule) }),
   trigger: async () => runOf({ cause: 'manual', status: 'queued' }),
   upcoming: async () => ({ schedule: viewOf(), timesMs: [nowMs + 5_000] }),
-  preview: () => [nowMs + 5_000],
+};
+
+const calendarView: CalendarView = {
+  id: '018f3c9e-7b00-7000-8000-00000000000c',
+  name: 'holidays',
+  description: '',
+  spec: { timezone: 'UTC', entries: ['2026-12-25'], ical: null, untilMs: nowMs },
+  version: 1,
+  createdAtMs: nowMs,
+  updatedAtMs: nowMs,
+  usedBy: 0,
+  events: 0,
+  intervals: 1,
+  firstMs: nowMs,
+  lastMs: nowMs + 86_400_000,
+};
+
+const calendarAnswers: CalendarService = {
+  put: async ({ name }) => ({ created: true, calendar: { ...calendarView, name } }),
+  get: async () => calendarView,
+  list: async () => ({ items: [calendarView], next: null }),
+  remove: async () => {},
+  applyPass: async () => 0,
+};
+
+const outlookAnswers: OutlookService = {
+  preview: async () => ({ timesMs: [nowMs + 5_000], warnings: [] }),
+  forecast: async ({ fromMs, untilMs }) => ({
+    fromMs: fromMs ?? nowMs,
+    untilMs: untilMs ?? nowMs + 60_000,
+    bucketMs: 60_000,
+    buckets: [{ startMs: nowMs, fires: 3 }],
+    truncated: false,
+    estimatedFires: 0,
+    schedulesCounted: 3,
+    schedulesLeftOut: 0,
+    schedulesUnknown: 0,
+    warnings: [],
+  }),
 };
 
 const runAnswers: RunService = {

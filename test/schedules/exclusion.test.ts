@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readCalendar } from '../../src/schedules/calendar.ts';
+import { parsed } from '../../src/schedules/cron-memory.ts';
 import {
   calendarsOf,
   compileFilter,
@@ -8,7 +9,6 @@ import {
   InvalidExclusion,
   parseExclusion,
 } from '../../src/schedules/exclusion.ts';
-import { parsed } from '../../src/schedules/trigger.ts';
 import { DAY, MINUTE, ms, SECOND } from '../support/timings.ts';
 import { anyFiveFields, anySixFields } from './cron-arbitrary.ts';
 import { intlLocal, oracleMatches } from './cron-oracle.ts';

@@ -205,14 +205,6 @@ describe('get', () => {
   });
 });
 
-describe('preview', () => {
-  it('answers the fires strictly after an instant, or after now', () => {
-    const from = ms('2026-03-01T02:00:00Z');
-    expect(house.schedules.preview(cron('0 2 * * *'), 'x', from, 2)).toEqual([from + DAY, from + 2 * DAY]);
-    expect(house.schedules.preview(every(HOUR), 'x', null, 1)).toEqual([house.clock.now() + HOUR]);
-  });
-});
-
 describe('upcoming', () => {
   it('begins with the next nominal time', async () => {
     const created = await house.create({ timing: every(HOUR) });

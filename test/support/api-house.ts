@@ -44,9 +44,11 @@ export const version = '1.2.3';
 
 export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
   const house = await setupHouse({ moreJobs: houseJobs({ version }), ...options });
-  const { clock, jobs, pool, runs, schedules } = house;
+  const { calendars, clock, jobs, outlook, pool, runs, schedules } = house;
   const app = await buildApp({
     schedules,
+    calendars,
+    outlook,
     runs,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching: null, worker: null }),

@@ -18,7 +18,10 @@ import type { Run, RunError } from '../../src/runs/run.ts';
 import { newId } from '../../src/runs/run-id.ts';
 import { createRunService, type RunService } from '../../src/runs/run-service.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
+import { type CalendarBook, createCalendarBook } from '../../src/schedules/calendar-book.ts';
+import { type CalendarService, createCalendarService } from '../../src/schedules/calendar-service.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
+import { createOutlookService, type OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { JobSpec, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
 import { createTestDatabase } from './database.ts';
@@ -85,6 +88,9 @@ export type House = {
   readonly jobs: JobRegistry;
   readonly schedules: ScheduleService;
   readonly runs: RunService;
+  readonly calendars: CalendarService;
+  readonly outlook: OutlookService;
+  readonly book: CalendarBook;
   readonly pulse: Pulse;
   /** The task queues that workers serve by name; a test may change it. */
   served: string[];
@@ -135,6 +141,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   let pulse = createPulse({ db, clock });
   let specs = 0;
 
+  const book = createCalendarBook();
   const served = () => house.served;
   const house: House = {
     db,
@@ -146,19 +153,23 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       db,
       clock,
       jobs: jobs.catalog,
+      book,
       served,
       onChange: () => {
         house.changes += 1;
       },
     }),
     runs: createRunService({ db, clock, served }),
+    calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
+    outlook: createOutlookService({ db, clock, book }),
+    book,
     get pulse() {
       return pulse;
     },
     served: ['default'],
     changes: 0,
 
-    dispatch: () => dispatchPass({ db, clock, pulse, served }),
+    dispatch: () => dispatchPass({ db, clock, pulse, book, served }),
 
     async dispatchAll() {
       const total = await house.dispatch();
@@ -282,6 +293,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
         with a as (delete from runs), b as (delete from schedules), c as (delete from dispatch_state),
           d as (delete from outages), e as (delete from workers)
         delete from graphile_worker._private_jobs`);
+      await db.execute(sql`delete from calendars`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

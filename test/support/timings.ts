@@ -1,6 +1,6 @@
 /** Triggers and instants in few words, for tables. */
 import { DST_DEFAULT, type DstPolicy } from '../../src/schedules/cron-times.ts';
-import type { Timing } from '../../src/schedules/schedule.ts';
+import type { Exclusions, Timing } from '../../src/schedules/schedule.ts';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -30,4 +30,13 @@ export function cron(
     startAtMs,
     endAtMs,
   };
+}
+
+export function delay(delayMs: number, window: Window = {}): Timing {
+  return { trigger: { kind: 'delay', delayMs }, startAtMs: null, endAtMs: null, ...window };
+}
+
+/** The timing less what is excluded, on the clock of UTC unless told otherwise. */
+export function less(timing: Timing, exclude: readonly string[], more: Partial<Exclusions> = {}): Timing {
+  return { ...timing, exclusions: { exclude, only: [], onExcluded: 'skip', timezone: 'UTC', ...more } };
 }

@@ -14,6 +14,7 @@ import { createWorker, type Worker } from '../../src/jobs/worker.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
 import { createRunService, type RunService } from '../../src/runs/run-service.ts';
 import { isActive } from '../../src/runs/run-state.ts';
+import { createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
 import type { JobSpec, ScheduleSpec } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
@@ -96,6 +97,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
     db,
     clock,
     jobs: jobs.catalog,
+    book: createCalendarBook(),
     served,
     onChange: () => undefined,
   });
