@@ -80,6 +80,9 @@ const environment = z.object({
     .default(90),
 });
 
+/** The embedded server takes 200; some are for other processes on it, and for a look inside. */
+const embeddedConnectionsMax = 150;
+
 const loopbackHosts = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;
 
 /** Thrown when the environment does not make a configuration; the message has a line per variable. */
@@ -105,6 +108,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   if (apiKey === null && !loopbackHosts.test(values.HOST)) {
     throw new ConfigError(
       `CARILLON_API_KEY: must be set when HOST (${values.HOST}) is not a loopback address, else anyone who reaches the port could run jobs`,
+    );
+  }
+  if (values.DATABASE_URL === undefined && values.CARILLON_DATABASE_CONNECTIONS > embeddedConnectionsMax) {
+    throw new ConfigError(
+      `CARILLON_DATABASE_CONNECTIONS: may be ${embeddedConnectionsMax} at most with the embedded Postgres; set DATABASE_URL to use a server that takes more`,
     );
   }
   return Object.freeze({

@@ -113,6 +113,7 @@ describe('each variable', () => {
     ['CARILLON_DATABASE_CONNECTIONS', '501'],
     ['CARILLON_RETENTION_DAYS', '0'],
     ['CARILLON_RETENTION_DAYS', 'never'],
+    ['CARILLON_DATABASE_CONNECTIONS', '151'],
   ])('%s=%s is refused by name', (name, value) => {
     expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name}: .+`));
   });

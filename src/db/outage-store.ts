@@ -9,6 +9,13 @@ export const outageHoleMs = 2000;
 /** Known outages are asked for this far back; what is overdue for longer lies in the last of them. */
 const outagesKeptMs = 7 * 86_400_000;
 
+/** Forgets outages that nothing asks about any more. */
+export async function pruneOutages(db: Db | Tx, nowMs: number): Promise<void> {
+  await db.execute(
+    sql`delete from outages where until_at < ${new Date(nowMs - 2 * outagesKeptMs).toISOString()}`,
+  );
+}
+
 /** The outages up to `nowMs`, oldest first, with the one that still lasts, if no dispatcher has spoken lately. */
 export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): Promise<Outage[]> {
   const now = new Date(nowMs).toISOString();

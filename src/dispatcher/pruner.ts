@@ -1,6 +1,7 @@
-/** The pruner: deletes ended runs past the retention, a small batch at a time so that no lateness shows. */
+/** The pruner: deletes ended runs past the retention, a small batch at a time so that no lateness shows; and old outages. */
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
+import { pruneOutages } from '../db/outage-store.ts';
 import { type PrunedRuns, pruneRuns } from '../db/run-history-store.ts';
 
 export const pruneEveryMs = 60_000;
@@ -9,5 +10,7 @@ export const prunePauseMs = 200;
 const pruneBatchMax = 1000;
 
 export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<PrunedRuns> {
-  return await pruneRuns(parts.db, parts.clock.now() - parts.retentionDays * 86_400_000, pruneBatchMax);
+  const nowMs = parts.clock.now();
+  await pruneOutages(parts.db, nowMs);
+  return await pruneRuns(parts.db, nowMs - parts.retentionDays * 86_400_000, pruneBatchMax);
 }

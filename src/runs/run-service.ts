@@ -34,7 +34,10 @@ export interface RunService {
    * no error; cancelling another ended one is DomainError `conflict`.
    */
   cancel(id: string): Promise<Run>;
-  /** A new run (cause `retry`) with the input of an ended one. An active run: DomainError `conflict`. */
+  /**
+   * A new run (cause `retry`) with the input of an ended one. An active run, or one of a stopped schedule: DomainError
+   * `conflict`.
+   */
   retry(id: string): Promise<Run>;
 }
 
@@ -112,7 +115,12 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
             `Run ${id} is still ${run.status}; it can be retried by hand once it has ended. To end it: POST /runs/${id}/cancel.`,
           );
         }
-        await lockSchedule(tx, run.scheduleId);
+        const schedule = await lockSchedule(tx, run.scheduleId);
+        if (schedule?.status === 'stopped') {
+          throw conflict(
+            `Schedule "${schedule.spec.name}" is stopped, which is final: none of its runs can be retried.`,
+          );
+        }
         const freshId = newId(run.scheduledForMs);
         const inserted = await insertRetryOf(tx, run, { id: freshId, nowMs: clock.now() }, served());
         if (!inserted) throw unknown(id);

@@ -163,7 +163,9 @@ export function createScheduleService({
       await dropPending(tx, schedule, 'rescheduled', moment);
       await withdrawWaiting(tx, schedule.id, { reason: 'rescheduled', retrying: false, fresh: true, nowMs });
     }
-    const stored = await updateSchedule(tx, schedule.id, { spec, status }, nowMs);
+    // What a resume may catch up are the times of this timing, and it had none before.
+    const pausedAtMs = retimed && status === 'paused' ? { pausedAtMs: nowMs } : {};
+    const stored = await updateSchedule(tx, schedule.id, { spec, status, ...pausedAtMs }, nowMs);
     if (stored === 'name_taken') throw nameTaken(spec.name);
     if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
       await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));

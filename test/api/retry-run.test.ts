@@ -87,3 +87,12 @@ test('an unknown field is a 400', async () => {
     pointers: ['/input'],
   });
 });
+
+test('a run of a stopped schedule is a 409: stopped is final', async () => {
+  await api.post('/schedules/ping/stop');
+  await expectRefused(api, () => api.post(`/runs/${failed}/retry`), {
+    status: 409,
+    code: 'conflict',
+    words: 'stopped, which is final',
+  });
+});

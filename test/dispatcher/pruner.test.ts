@@ -16,6 +16,20 @@ afterAll(() => house.close());
 const prune = (retentionDays: number) => prunePass({ db: house.db, clock: house.clock, retentionDays });
 
 describe('the pruner', () => {
+  it('forgets outages that nothing asks about any more', async () => {
+    await house.live(SECOND);
+    house.down(HOUR);
+    await house.live(SECOND);
+    const outages = async () => (await house.db.execute(sql`select from outages`)).rowCount;
+    expect(await outages()).toBe(1);
+    await house.live(13 * DAY);
+    await prune(90);
+    expect(await outages()).toBe(1);
+    await house.live(2 * DAY);
+    await prune(90);
+    expect(await outages()).toBe(0);
+  });
+
   it('deletes ended runs past the retention, with their attempts and lines, and no others', async () => {
     const created = await house.create({ timing: every(HOUR), overlap: 'allow' });
     const worker = await house.worker();

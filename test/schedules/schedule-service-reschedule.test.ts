@@ -155,6 +155,23 @@ describe('reschedule', () => {
     expect(resumed.nextRunAtMs).toBe(ms('2026-03-01T02:00:00Z'));
   });
 
+  it('of a paused schedule lets a resume catch up what the new trigger named since, and nothing else', async () => {
+    const created = await house.create({
+      timing: every(MINUTE),
+      overlap: 'allow',
+      catchUpWindowMs: 24 * HOUR,
+    });
+    await house.schedules.pause(created.id, null);
+    await house.live(2 * HOUR);
+    await reschedule(created.id, every(HOUR));
+    await house.live(2 * HOUR);
+    await house.schedules.resume(created.id, { catchUp: 'all' });
+    expect(await house.timetable()).toEqual([
+      '2026-03-01T03:00:00.000Z queued',
+      '2026-03-01T04:00:00.000Z queued',
+    ]);
+  });
+
   it('of a completed schedule makes it active again, unless it has used up its runs', async () => {
     const soon = at(house.clock.now() + SECOND);
     const free = await house.create({ timing: soon });
