@@ -1,5 +1,6 @@
 /** `npm run bench`: every measurement with the settings as shipped, as a table beside its goal. About 6 minutes. */
 import { cpus, totalmem } from 'node:os';
+import { forecast } from './forecast.ts';
 import { herd } from './herd.ts';
 import { idle } from './idle.ts';
 import { lateness } from './lateness.ts';
@@ -56,6 +57,10 @@ tell('lateness at 100 fires/s: p99', late.p99Ms, 'ms', { most: 100 });
 const idling = await idle({ schedules: 100_000, seconds: 30 });
 tell('idle with 100,000 schedules: CPU', idling.cpuPercentOfCore, '% of a core', { most: 2 });
 tell('idle with 100,000 schedules: RSS', idling.rssMb, 'MB', { most: 200 });
+
+const foreseen = await forecast({ schedules: 100_000 });
+tell('forecast of a day of 100,000 schedules', foreseen.forecastMs / 1000, 's', { most: 5 });
+tell('slowest answer of the API beside it', foreseen.slowestAnswerMs, 'ms', { most: 100 });
 
 console.log();
 console.table(rows);
