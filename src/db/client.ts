@@ -126,3 +126,15 @@ export function isTransient(error: unknown): boolean {
   const state = sqlState(error);
   return state === '40P01' || state === '40001' || state === '55P03';
 }
+
+/** The database understood and will never take it: bad data (22), a broken constraint (23), beyond its limits (54). */
+export function isRefusal(error: unknown): boolean {
+  return /^(22|23|54)/.test(sqlState(error) ?? '');
+}
+
+/** In Postgres' words; drizzle's own message repeats the whole statement. */
+export function refusalOf(error: unknown): string {
+  let at = error;
+  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
+  return at instanceof Error ? at.message : String(at);
+}

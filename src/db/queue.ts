@@ -1,6 +1,9 @@
 /**
  * Everything that is said to graphile-worker in SQL. A job there is a doorbell: it carries a run's id and attempt and
  * nothing that matters, so losing, doubling or delaying one loses, doubles and delays no run (the run row decides).
+ *
+ * A herd's doorbells go several to a job, as a *bundle*: to insert, fetch and delete a job costs Postgres more than to
+ * start its run. Payloads are `{runId, attempt}` and `{runs: [{runId, attempt}, …]}`.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Db, Tx } from './client.ts';
@@ -20,26 +23,61 @@ export const defaultTaskQueue = 'default';
 const livePriority = 0;
 const laterPriority = 10;
 
+/** A job rings for as many runs as this goes into the runs of the statement: for two from 64 on, for three from 96. */
+const runsPerBundleSize = 32;
+/** What a worker fetches it has until it passes it on, so a bundle stays small. Larger ones were no cheaper. */
+const bundleSizeMax = 8;
+
 /**
- * A scalar subquery that rings for each row of `rows` (columns id, attempt, task_queue, cause) and counts the rings.
+ * A scalar subquery that rings for each row of `rows` (columns id, attempt, task_queue, cause) and counts the rows.
  * One `add_jobs` call whatever the number of rows, since each call is a NOTIFY, and NOTIFY serialises commits.
  * No keys, no queue names, nothing future-dated: each of these slows every poll. `served` are the task queues that
- * some worker serves by name.
+ * some worker serves by name. Few runs get a job each, so that they spread over the nodes; `sizeMax` limits how many
+ * of many share one.
  */
-export function ring(rows: SQL, served: readonly string[]): SQL {
+export function ring(rows: SQL, served: readonly string[], sizeMax: number = bundleSizeMax): SQL {
   return sql`(
-    select count(*)::int from (
-      select array_agg((
-        'run/' || case when r.task_queue = any(${sql.param([...served])}::text[]) then r.task_queue else ${defaultTaskQueue} end,
-        json_build_object('runId', r.id, 'attempt', r.attempt),
-        null, null, null, null,
-        case when r.cause in ('catch_up', 'backfill') then ${laterPriority} else ${livePriority} end,
-        null
-      )::graphile_worker.job_spec) as specs
-      from (${rows}) r
+    select coalesce(max(s.runs), 0)::int from (
+      select sum(b.runs) as runs, array_agg(
+        (b.task, b.payload, null, null, null, null, b.priority, null)::graphile_worker.job_spec order by b.first
+      ) as specs
+      from (
+        select task, priority, count(*) as runs, min(nth) as first,
+          case count(*) when 1 then (array_agg(bell))[1] else json_build_object('runs', json_agg(bell order by nth)) end
+            as payload
+        from (
+          select task, priority, bell, row_number() over (partition by task, priority order by id) - 1 as nth,
+            least(greatest(count(*) over (partition by task, priority) / ${runsPerBundleSize}::int, 1), ${sizeMax}::int) as size
+          from (
+            select r.id, json_build_object('runId', r.id, 'attempt', r.attempt) as bell,
+              'run/' || case when r.task_queue = any(${sql.param([...served])}::text[]) then r.task_queue else ${defaultTaskQueue} end as task,
+              case when r.cause in ('catch_up', 'backfill') then ${laterPriority}::int else ${livePriority}::int end as priority
+            from (${rows}) r
+          ) addressed
+        ) numbered
+        group by task, priority, nth / size
+      ) b
     ) s, lateral graphile_worker.add_jobs(s.specs)
     where s.specs is not null
   )`;
+}
+
+/**
+ * Rings once more for what a worker has fetched and cannot take now, a job for each, so that any node may have it.
+ * What is not queued any more needs no doorbell. The old doorbell stays where it is.
+ */
+export async function ringAgain(
+  db: Db | Tx,
+  doorbells: readonly Doorbell[],
+  served: readonly string[],
+): Promise<void> {
+  const runIds = sql.param(doorbells.map((doorbell) => doorbell.runId));
+  const attempts = sql.param(doorbells.map((doorbell) => doorbell.attempt));
+  const waiting = sql`
+    select r.id, r.attempt, r.task_queue, r.cause
+    from runs r join unnest(${runIds}::uuid[], ${attempts}::int[]) as d(id, attempt) on d.id = r.id
+    where r.attempt = d.attempt and r.status = 'queued'`;
+  await db.execute(sql`select ${ring(waiting, served, 1)}`);
 }
 
 /** Rings again for runs that are queued for long and have no doorbell left. Returns how many. */
@@ -54,8 +92,10 @@ export async function ringForgotten(
       select id, attempt, task_queue, cause from runs r
       where finished_at is null and status = 'queued' and greatest(created_at, due_at) < ${queuedBefore.toISOString()}
         and not exists (
-          select from graphile_worker._private_jobs j
-          where j.payload->>'runId' = r.id::text and j.payload->>'attempt' = r.attempt::text
+          select from graphile_worker._private_jobs j, lateral json_array_elements(
+            case json_typeof(j.payload->'runs') when 'array' then j.payload->'runs' else json_build_array(j.payload) end
+          ) as bell
+          where bell->>'runId' = r.id::text and bell->>'attempt' = r.attempt::text
         )
       limit ${limit}
     )
@@ -63,7 +103,10 @@ export async function ringForgotten(
   return rows[0]!.rung;
 }
 
-/** Doorbells that wait or are being answered, at most `limit`; tells whether looking through all of them is cheap. */
+/**
+ * Doorbells that wait or are being answered, a bundle as one, at most `limit`; tells whether looking through all of
+ * them is cheap.
+ */
 export async function countDoorbells(db: Db | Tx, limit: number): Promise<number> {
   const { rows } = await db.execute<{ n: number }>(
     sql`select count(*)::int as n from (select from graphile_worker._private_jobs limit ${limit}) j`,

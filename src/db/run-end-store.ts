@@ -94,12 +94,15 @@ export async function endRunsFrom(
     ),
     -- The end of the only active run of a "delay" says when the next one is. Jitter and exclusions are looked at when
     -- that has come (fire-plan.ts).
+    delayed as materialized (
+      select l.schedule_id, l.active_runs, s.start_at, s.end_at,
+        (s.trigger->>'delayMs')::float8 * interval '1 millisecond' as delay
+      from locked l join schedules s on s.id = l.schedule_id
+      where l.unset and s.status = 'active' and s.trigger->>'kind' = 'delay'
+    ),
     timed as (
-      select t.schedule_id, s.end_at,
-        greatest(t.last_end + (s.trigger->>'delayMs')::float8 * interval '1 millisecond', s.start_at) as at
-      from tally t join locked l on l.schedule_id = t.schedule_id and l.unset and l.active_runs = t.n
-        join schedules s on s.id = t.schedule_id
-      where s.status = 'active' and s.trigger->>'kind' = 'delay'
+      select d.schedule_id, d.end_at, greatest(t.last_end + d.delay, d.start_at) as at
+      from delayed d join tally t on t.schedule_id = d.schedule_id and t.n = d.active_runs
     ),
     over as (
       update schedules s set status = 'completed', version = s.version + 1, updated_at = t.now

@@ -19,7 +19,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import { type Doorbell, taskIdentifier } from '../db/queue.ts';
 import { messageOf } from '../errors.ts';
-import { isUuid } from '../runs/run-id.ts';
+import { createDoorbellHandler, doorbellTtlMs } from './doorbells.ts';
 import { createSlots } from './slots.ts';
 
 export type RunPool = {
@@ -40,16 +40,15 @@ export type RunPoolParts = {
   logger: Logger;
   /** Rejecting leaves the doorbell to ring again later. */
   answer(doorbell: Doorbell): Promise<void>;
+  ringAgain(doorbell: Doorbell): Promise<void>;
 };
 
 /** From this concurrency on doorbells are fetched many at a time; below, a fetched one could wait behind a long run. */
 const localQueueFrom = 20;
-/** Doorbells per fetch: each fetch steps over what earlier ones have taken, so few large ones cost far less than many. */
-const localQueueSize = 500;
+/** Jobs per fetch: each fetch steps over what earlier ones have taken, so few large ones cost far less than many. */
+const localQueueSize = 100;
 /** Completed doorbells are deleted together; nothing waits for it, since the run row is the truth. */
 const completeDelayMs = 20;
-/** How long a fetched doorbell may wait here before other nodes may have it, milliseconds. */
-const localQueueTtlMs = 1000;
 const restartPauseMsMax = 5000;
 /** Longer than any grace that the house itself gives. */
 const neverMs = 2 ** 31 - 1;
@@ -63,24 +62,14 @@ export function createRunPool(parts: RunPoolParts): RunPool {
   let restartPauseMs = 100;
   let restart: NodeJS.Timeout | undefined;
 
-  const slots = createSlots(concurrency);
-
-  async function answerInSlot(payload: unknown): Promise<void> {
-    const doorbell = parseDoorbell(payload);
-    if (doorbell === null) {
-      logger.warn(
-        { taskQueue, payload },
-        'a doorbell that names no run was removed; somebody else put it there',
-      );
-      return;
-    }
-    const give = await slots.take();
-    try {
-      await parts.answer(doorbell);
-    } finally {
-      give();
-    }
-  }
+  const handle = createDoorbellHandler({
+    taskQueue,
+    slots: createSlots(concurrency),
+    logger,
+    answer: parts.answer,
+    ringAgain: parts.ringAgain,
+    stopping: () => stopping,
+  });
 
   async function open(): Promise<void> {
     const events: WorkerEvents = new EventEmitter();
@@ -117,12 +106,12 @@ export function createRunPool(parts: RunPoolParts): RunPool {
       logger: quiet(logger),
       noHandleSignals: true,
       parsedCronItems: [],
-      taskList: { [identifier]: answerInSlot },
+      taskList: { [identifier]: handle },
       preset: {
         worker: {
           concurrentJobs: concurrency,
           ...(concurrency >= localQueueFrom
-            ? { localQueue: { size: localQueueSize, ttl: localQueueTtlMs } }
+            ? { localQueue: { size: localQueueSize, ttl: doorbellTtlMs } }
             : {}),
           completeJobBatchDelay: completeDelayMs,
           failJobBatchDelay: 0,
@@ -176,16 +165,6 @@ export function createRunPool(parts: RunPoolParts): RunPool {
       await Promise.all([...runners].map(stopRunner));
     },
   };
-}
-
-/** Null when it is none of ours: anybody who reaches the database can add a job. */
-function parseDoorbell(payload: unknown): Doorbell | null {
-  if (typeof payload !== 'object' || payload === null) return null;
-  const { runId, attempt } = payload as Record<string, unknown>;
-  if (typeof runId !== 'string' || !isUuid(runId)) return null;
-  if (typeof attempt !== 'number' || !Number.isInteger(attempt) || attempt < 1 || attempt >= 2 ** 31)
-    return null;
-  return { runId, attempt };
 }
 
 /** A runner that is stopped already, or whose pool has gone, says so by rejecting. */

@@ -2,14 +2,18 @@
 export type Slots = {
   /** Resolves with the way to give the slot back; first come, first served. */
   take(): Promise<() => void>;
+  /** Slots taken so far. With `waiting` it tells the place in the line of who comes now, and later its pace. */
+  readonly taken: number;
+  readonly waiting: number;
 };
 
 export function createSlots(count: number): Slots {
   let free = count;
-  const waiting: Array<() => void> = [];
+  let taken = 0;
+  const line: Array<() => void> = [];
 
   function give(): void {
-    const next = waiting.shift();
+    const next = line.shift();
     if (next === undefined) free += 1;
     else next();
   }
@@ -18,9 +22,21 @@ export function createSlots(count: number): Slots {
     take() {
       if (free > 0) {
         free -= 1;
+        taken += 1;
         return Promise.resolve(give);
       }
-      return new Promise((resolve) => waiting.push(() => resolve(give)));
+      return new Promise((resolve) =>
+        line.push(() => {
+          taken += 1;
+          resolve(give);
+        }),
+      );
+    },
+    get taken() {
+      return taken;
+    },
+    get waiting() {
+      return line.length;
     },
   };
 }

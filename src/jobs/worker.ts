@@ -12,34 +12,27 @@
  * A slot is held from the claim to the end of the job. Recording happens outside of it: the lease covers the run
  * until its outcome is committed, so the next run need not wait for that.
  *
- * What this process executes (`live`) and what the database says that it executes may come apart: a claim was
- * committed and its answer lost, a run was given up with the lease and the lease came back. So after each such doubt,
- * and once a minute without one, the runs that the database counts as ours and nobody here has go on elsewhere.
+ * What this process executes (`live`) and what the database says that it executes may come apart: see `strays.ts`.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
-import { type Db, isTransient, sqlState } from '../db/client.ts';
-import { type Doorbell, forceUnlock } from '../db/queue.ts';
-import { endRuns, type RunEnd } from '../db/run-end-store.ts';
-import {
-  type ClaimedRun,
-  type RunRetry,
-  readSignals,
-  requeueFromWorker,
-  retryRuns,
-  startRuns,
-} from '../db/run-store.ts';
+import { type Db, isRefusal } from '../db/client.ts';
+import { type Doorbell, forceUnlock, ringAgain } from '../db/queue.ts';
+import { type ClaimedRun, readSignals, requeueFromWorker, startRuns } from '../db/run-store.ts';
 import { markGone } from '../db/worker-store.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
 import { createLease } from './lease.ts';
+import { createOutcomeRecorder } from './outcome-recorder.ts';
 import type { JobRegistry } from './registry.ts';
-import { type AttemptEnd, abort, clean, type LiveAttempt, runJob } from './run-job.ts';
+import { abort, type LiveAttempt, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
+import { createStrays } from './strays.ts';
 
 export type Worker = {
   start(): Promise<void>;
@@ -81,39 +74,32 @@ type Live = LiveAttempt & {
   left: Promise<void>;
 };
 
-/** What became of an outcome: `not_ours` was moved by someone else; `refused` will never be taken as it is. */
-type Written = { kind: 'written' } | { kind: 'not_ours' } | { kind: 'refused'; why: string };
-
 const startBatchMax = 500;
-const endBatchMax = 500;
+const ringBatchMax = 500;
 /** Outcomes that may wait to be written before new runs have to wait for them. */
 const unrecordedMax = 2000;
 const signalsEveryMs = 500;
 const databasePauseMsMin = 50;
 const databasePauseMsMax = 2000;
 const flushLimitMs = 5000;
-const sweepEveryMs = 60_000;
-/** An end that the database refuses even without its output is tried again this often. */
-const refusedPauseMs = 10_000;
-/** Ids that this worker had before it was declared lost; a late claim may still be committed under them. */
-const formerIdsMax = 3;
 
 export function createWorker(parts: WorkerParts): Worker {
   const { db, clock, logger, jobs } = parts;
   const live = new Map<string, Live>();
   const starting = new Map<string, Doorbell>();
-  /** The database may count runs as ours that nobody here executes. */
-  let inDoubt = false;
-  let sweptAtMs = clock.monotonic();
-  let sweeping: Promise<void> | null = null;
-  /** The present id last. */
-  const ids: string[] = [];
   let draining: Promise<void> | null = null;
   let signalTimer: NodeJS.Timeout | undefined;
   let readingSignals = false;
 
   const pools = [...parts.workers].map(([taskQueue, concurrency]) =>
-    createRunPool({ taskQueue, concurrency, pgPool: parts.pgPool, logger, answer }),
+    createRunPool({
+      taskQueue,
+      concurrency,
+      pgPool: parts.pgPool,
+      logger,
+      answer,
+      ringAgain: (doorbell) => rings.add(doorbell),
+    }),
   );
   const poolIds = () => pools.flatMap((pool) => pool.poolIds());
 
@@ -127,20 +113,24 @@ export function createWorker(parts: WorkerParts): Worker {
       logger.error(
         `the lease of worker ${lease.workerId} is lost: ${why}; its ${live.size} runs are aborted here and go on elsewhere`,
       );
-      inDoubt = true;
+      strays.suspect();
       for (const each of live.values()) abort(each, 'lease_lost', 'The worker lost its lease.');
     },
     async onRenewed() {
-      if (ids.at(-1) !== lease.workerId) {
-        inDoubt ||= ids.length > 0;
-        ids.push(lease.workerId);
-        ids.splice(0, ids.length - 1 - formerIdsMax);
-      }
+      strays.weAre(lease.workerId);
       // What is left at the end of a drain is handed back there, all at once.
       if (draining !== null) return;
       await Promise.all(pools.map((pool) => pool.freeRetired((poolIds) => forceUnlock(db, poolIds))));
-      if (inDoubt || clock.monotonic() - sweptAtMs >= sweepEveryMs) await sweep();
+      await strays.sweepIfDue();
     },
+  });
+
+  const strays = createStrays({
+    db,
+    clock,
+    logger,
+    served: parts.served,
+    executed: () => [...live.keys(), ...[...starting.values()].map((doorbell) => doorbell.runId)],
   });
 
   const runLog = createRunLog({
@@ -164,17 +154,16 @@ export function createWorker(parts: WorkerParts): Worker {
     },
   });
 
-  const ends: Batcher<RunEnd, Written> = createBatcher({
-    batchSizeMax: endBatchMax,
+  const rings: Batcher<Doorbell, void> = createBatcher({
+    batchSizeMax: ringBatchMax,
     inFlightMax: 1,
-    write: (items) => persist(items, (batch) => endRuns(db, batch)),
+    async write(doorbells) {
+      await ringAgain(db, doorbells, parts.served());
+      return [];
+    },
   });
 
-  const retries: Batcher<RunRetry, Written> = createBatcher({
-    batchSizeMax: endBatchMax,
-    inFlightMax: 1,
-    write: (items) => persist(items, (batch) => retryRuns(db, batch)),
-  });
+  const outcomes = createOutcomeRecorder({ db, logger, lease, draining: () => draining !== null });
 
   async function answer(doorbell: Doorbell): Promise<void> {
     const older = live.get(doorbell.runId);
@@ -196,7 +185,7 @@ export function createWorker(parts: WorkerParts): Worker {
     // Someone else's, or over.
     if (run === null) return;
     await execute(run);
-    if (ends.pending > unrecordedMax) await ends.drained();
+    if (outcomes.pending > unrecordedMax) await outcomes.drained();
   }
 
   /**
@@ -207,18 +196,18 @@ export function createWorker(parts: WorkerParts): Worker {
   async function claim(doorbells: readonly Doorbell[]): Promise<ClaimedRun[]> {
     for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
       // A run that is claimed while strays are looked for would look like one.
-      while (sweeping !== null || (!lease.held && draining === null))
-        await (sweeping ?? pause(databasePauseMsMin));
+      while (strays.sweeping !== null || (!lease.held && draining === null))
+        await (strays.sweeping ?? pause(databasePauseMsMin));
       if (draining !== null) throw new Error('this worker takes no runs now');
       const { workerId } = lease;
       try {
         const claimed = await startRuns(db, workerId, doorbells, clock.now());
         if (workerId === lease.workerId) return claimed;
         // This worker was declared lost meanwhile: what it claimed under its old name goes on as strays do.
-        inDoubt = true;
+        strays.suspect();
         return [];
       } catch (error) {
-        inDoubt = true;
+        strays.suspect();
         if (isRefusal(error)) throw error;
         logger.warn(
           `could not claim ${doorbells.length} runs: ${messageOf(error)}; tried again in ${pauseMs} ms`,
@@ -247,130 +236,11 @@ export function createWorker(parts: WorkerParts): Worker {
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, end.kind === 'given_up' ? 'handed_back' : end.status, finishedAtMs - startedAtMs);
-    void record(mine, end, finishedAtMs).then((settled) => {
+    void outcomes.record(mine, end, finishedAtMs).then((settled) => {
       live.delete(run.id);
-      if (!settled) inDoubt = true;
+      if (!settled) strays.suspect();
       leave();
     });
-  }
-
-  /** Never rejects. False: the run has no outcome, and must go on. */
-  async function record({ run, log }: Live, end: AttemptEnd, finishedAtMs: number): Promise<boolean> {
-    try {
-      await log
-        .flush()
-        .catch((error) =>
-          logger.warn({ err: error, runId: run.id }, `could not write the run's log: ${messageOf(error)}`),
-        );
-      if (end.kind === 'given_up') return false;
-      const key = { runId: run.id, attempt: run.attempt };
-      const ofRun = { ...key, scheduleId: run.scheduleId, finishedAtMs };
-      let written: Written;
-      if (end.kind === 'retry') {
-        const { status, error } = end;
-        const nextAttemptAtMs = finishedAtMs + end.retryInMs;
-        written = await retries.add({ ...key, status, error, finishedAtMs, nextAttemptAtMs });
-        if (written.kind === 'not_ours') {
-          // It was told to cancel or stop meanwhile (or is really not ours): no retry.
-          const told = (await readSignals(db, lease.workerId)).find((each) => each.id === run.id);
-          const cancelled = told?.signal === 'cancel';
-          written = await ends.add({
-            ...ofRun,
-            status: cancelled ? 'cancelled' : status,
-            reason: cancelled ? 'cancelled_by_hand' : 'stopped',
-            output: null,
-            error,
-          });
-        }
-      } else {
-        const { status, reason, output, error } = end;
-        written = await ends.add({ ...ofRun, status, reason, output, error });
-      }
-      while (written.kind === 'refused') {
-        const { why } = written;
-        const message = `The run came to an end that the database does not take: ${why}`;
-        logger.error({ runId: run.id }, `run ${run.id} is recorded as failed. ${message}`);
-        written = await ends.add({
-          ...ofRun,
-          status: 'failed',
-          reason: null,
-          output: null,
-          error: { type: 'OutcomeRefused', message: clean(message) },
-        });
-        if (written.kind !== 'refused') break;
-        // Then it is not the outcome. Running it again would not help, so it waits here until somebody does.
-        await pause(refusedPauseMs);
-        if (draining !== null || !lease.held) return false;
-      }
-      return true;
-    } catch (error) {
-      logger.error(
-        { err: error, runId: run.id },
-        `the outcome of run ${run.id} could not be recorded: ${messageOf(error)}; the run will be tried again`,
-      );
-      return false;
-    }
-  }
-
-  /**
-   * Writes until it is written or the lease is lost, since an outcome that is not written is work done twice. A batch
-   * that the database refuses for what is in it is written one by one, so that one bad outcome stops no other.
-   */
-  async function persist<T extends { runId: string }>(
-    items: readonly T[],
-    write: (batch: readonly T[]) => Promise<Set<string>>,
-  ): Promise<Written[]> {
-    for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
-      try {
-        const moved = await write(items);
-        return items.map(({ runId }) => ({ kind: moved.has(runId) ? 'written' : 'not_ours' }));
-      } catch (error) {
-        if (isRefusal(error)) {
-          if (items.length === 1) return [{ kind: 'refused', why: refusalOf(error) }];
-          const answers: Written[] = [];
-          for (const item of items) answers.push(...(await persist([item], write)));
-          return answers;
-        }
-        if (!isTransient(error) && !lease.held) throw error;
-        logger.warn(
-          `could not record ${items.length} outcomes: ${messageOf(error)}; tried again in ${pauseMs} ms`,
-        );
-        await pause(pauseMs);
-      }
-    }
-  }
-
-  async function sweep(): Promise<void> {
-    inDoubt = false;
-    sweptAtMs = clock.monotonic();
-    sweeping = requeueStrays().catch((error) => {
-      inDoubt = true;
-      logger.warn(
-        { err: error },
-        `could not look for runs that nobody executes: ${messageOf(error)}; looked again soon`,
-      );
-    });
-    await sweeping;
-    sweeping = null;
-  }
-
-  /** Runs that the database counts as ours and nobody here executes go on under a new attempt. */
-  async function requeueStrays(): Promise<void> {
-    const except = [...live.keys(), ...[...starting.values()].map((doorbell) => doorbell.runId)];
-    for (const workerId of ids) {
-      const { requeued } = await db.transaction(
-        async (tx) =>
-          await requeueFromWorker(tx, {
-            workerId,
-            except,
-            cause: 'worker_lost',
-            nowMs: clock.now(),
-            served: parts.served(),
-          }),
-      );
-      if (requeued > 0)
-        logger.warn(`${requeued} runs of this worker that it did not execute were queued again`);
-    }
   }
 
   async function heedSignals(): Promise<void> {
@@ -436,22 +306,6 @@ export function createWorker(parts: WorkerParts): Worker {
       return live.size;
     },
   };
-}
-
-/** The database understood and will never take it: bad data (22), a broken constraint (23), beyond its limits (54). */
-function isRefusal(error: unknown): boolean {
-  return /^(22|23|54)/.test(sqlState(error) ?? '');
-}
-
-/** In Postgres' words; drizzle's own message repeats the whole statement. */
-function refusalOf(error: unknown): string {
-  let at = error;
-  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
-  return messageOf(at);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function until(limitMs: number, isTrue: () => boolean): Promise<void> {

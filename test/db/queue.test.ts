@@ -5,6 +5,7 @@ import {
   forceUnlock,
   orphanedPools,
   rehome,
+  ringAgain,
   ringForgotten,
   taskIdentifier,
 } from '../../src/db/queue.ts';
@@ -95,15 +96,106 @@ describe('ringing', () => {
   });
 });
 
+describe('ringing for many', () => {
+  type Job = { task: string; priority: number; runs: { runId: string; attempt: number }[] };
+
+  const jobs = async () =>
+    (
+      await house.db.execute<Job>(sql`
+        select t.identifier as task, j.priority, coalesce(j.payload->'runs', json_build_array(j.payload)) as runs
+        from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id order by j.id`)
+    ).rows;
+
+  it('gives each of a few a job of its own', async () => {
+    await fired(63);
+    expect((await jobs()).map((job) => job.runs.length)).toEqual(Array.from({ length: 63 }, () => 1));
+  });
+
+  it('puts several of a herd into a job, up to eight, each run once and the oldest first', async () => {
+    const runs = await fired(67);
+    expect((await jobs()).map((job) => job.runs.length)).toEqual([...Array.from({ length: 33 }, () => 2), 1]);
+    const rung = (await jobs()).flatMap((job) => job.runs);
+    expect(rung).toEqual(
+      runs
+        .map((run) => ({ runId: run.id, attempt: 1 }))
+        .sort((one, other) => (one.runId < other.runId ? -1 : 1)),
+    );
+    await house.reset();
+    await fired(400);
+    expect((await jobs()).map((job) => job.runs.length)).toEqual(Array.from({ length: 50 }, () => 8));
+  });
+
+  it('counts the runs and not the jobs', async () => {
+    await house.create({ overlap: 'allow' });
+    await house.live(100 * MINUTE);
+    expect((await house.dispatchAll()).started).toBe(100);
+    await house.db.execute(sql`delete from graphile_worker._private_jobs`);
+    expect(await ringForgotten(house.db, later(), ['default'], 1000)).toBe(100);
+  });
+
+  it('never puts runs of two task queues, or live ones and those that are caught up, into one job', async () => {
+    house.served = ['default', 'backup'];
+    const names = new Map<string, string>();
+    for (const taskQueue of ['default', 'backup', 'unheard-of']) {
+      for (const { id } of await fired(100, taskQueue)) names.set(id, taskQueue);
+    }
+    await house.db.execute(sql`delete from graphile_worker._private_jobs`);
+    await house.db.execute(sql`update runs set cause = 'catch_up' where id::text like '%0'`);
+    await ringForgotten(house.db, later(), house.served, 10_000);
+    const { rows } = await house.db.execute<{ id: string; task_queue: string; cause: string }>(
+      sql`select id, task_queue, cause from runs where status = 'queued'`,
+    );
+    const queued = new Map(rows.map((row) => [row.id, row]));
+    const seen = new Set<string>();
+    for (const job of await jobs()) {
+      for (const { runId } of job.runs) {
+        const run = queued.get(runId)!;
+        seen.add(runId);
+        expect(job).toMatchObject({
+          task: run.task_queue === 'backup' ? 'run/backup' : 'run/default',
+          priority: run.cause === 'catch_up' ? 10 : 0,
+        });
+      }
+    }
+    expect(seen).toEqual(new Set(queued.keys()));
+    expect(names.size).toBe(300);
+  });
+});
+
+describe('ringing once more for what a worker cannot take', () => {
+  it('is a job for each, however many, and only for what is still queued under that attempt', async () => {
+    const runs = await fired(100);
+    const worker = await house.worker();
+    await house.db.execute(sql`delete from graphile_worker._private_jobs`);
+    await worker.claim(runs[0]!);
+    await house.runs.cancel(runs[1]!.id);
+    await house.db.execute(sql`update runs set attempt = 2 where id = ${runs[2]!.id}`);
+    await ringAgain(
+      house.db,
+      runs.map((run) => ({ runId: run.id, attempt: 1 })),
+      ['default'],
+    );
+    const rung = await house.doorbells();
+    expect(rung.map((doorbell) => doorbell.runId).sort()).toEqual(
+      runs
+        .slice(3)
+        .map((run) => run.id)
+        .sort(),
+    );
+    await ringAgain(house.db, [], ['default']);
+    expect(await house.doorbells()).toHaveLength(97);
+  });
+});
+
 describe('ringing again for the forgotten', () => {
-  const ringAgain = (before = later(), limit = 100) => ringForgotten(house.db, before, ['default'], limit);
+  const ringLost = (before = later(), limit = 100) => ringForgotten(house.db, before, ['default'], limit);
 
   it('rings for a queued run whose doorbell is lost, once', async () => {
     const [run] = await fired(1);
     await house.db.execute(sql`delete from graphile_worker._private_jobs`);
-    expect(await ringAgain()).toBe(1);
+    expect(await ringLost()).toBe(1);
     expect(await house.doorbells()).toMatchObject([{ runId: run!.id, attempt: 1 }]);
-    expect(await ringAgain()).toBe(0);
+    expect(await ringLost()).toBe(0);
   });
 
   it('leaves those that have one, also when it is being answered', async () => {
@@ -111,13 +203,28 @@ describe('ringing again for the forgotten', () => {
     await house.db.execute(
       sql`update graphile_worker._private_jobs set locked_by = 'pool', locked_at = run_at`,
     );
-    expect(await ringAgain()).toBe(0);
+    expect(await ringLost()).toBe(0);
+  });
+
+  it('leaves those that have theirs within a bundle, and finds those that are missing there', async () => {
+    const runs = await fired(100);
+    expect(await ringLost()).toBe(0);
+    await house.db.execute(sql`
+      with gone as (
+        delete from graphile_worker._private_jobs
+        where id = (select min(id) from graphile_worker._private_jobs) returning payload
+      )
+      select graphile_worker.add_job('run/default', json_build_object('runs', json_build_array(payload->'runs'->0)))
+      from gone`);
+    expect(await ringLost()).toBe(2);
+    expect(await ringLost()).toBe(0);
+    expect(runs).toHaveLength(100);
   });
 
   it('does not take an old attempt’s doorbell for the present one’s', async () => {
     const [run] = await fired(1);
     await house.db.execute(sql`update runs set attempt = 2 where id = ${run!.id}`);
-    expect(await ringAgain()).toBe(1);
+    expect(await ringLost()).toBe(1);
     expect((await house.doorbells()).map((doorbell) => doorbell.attempt)).toEqual([1, 2]);
   });
 
@@ -128,24 +235,31 @@ describe('ringing again for the forgotten', () => {
     await house.runs.cancel(runs[1]!.id);
     await house.db.execute(sql`delete from graphile_worker._private_jobs`);
     const dueAt = new Date(runs[2]!.dueAtMs);
-    expect(await ringAgain(dueAt)).toBe(0);
-    expect(await ringAgain(later())).toBe(1);
+    expect(await ringLost(dueAt)).toBe(0);
+    expect(await ringLost(later())).toBe(1);
   });
 
   it('is not put off by jobs of others, whatever they carry', async () => {
     await fired(1);
     await house.db.execute(sql`delete from graphile_worker._private_jobs`);
-    for (const payload of ['{"runId": 7, "attempt": "twice"}', '{"attempt": {}}', '[1]', '"text"']) {
+    const odd = ['{"runId": 7, "attempt": "twice"}', '{"attempt": {}}', '[1]', '"text"'];
+    const bundles = [
+      '{"runs": 7}',
+      '{"runs": null}',
+      '{"runs": []}',
+      '{"runs": [1, null, [], {"runId": {}}]}',
+    ];
+    for (const payload of [...odd, ...bundles]) {
       await house.db.execute(sql`select graphile_worker.add_job('somebody-elses', ${payload}::json)`);
     }
-    expect(await ringAgain()).toBe(1);
+    expect(await ringLost()).toBe(1);
   });
 
   it('rings for no more than the limit at a time', async () => {
     await fired(5);
     await house.db.execute(sql`delete from graphile_worker._private_jobs`);
-    expect(await ringAgain(later(), 3)).toBe(3);
-    expect(await ringAgain(later(), 3)).toBe(2);
+    expect(await ringLost(later(), 3)).toBe(3);
+    expect(await ringLost(later(), 3)).toBe(2);
   });
 });
 

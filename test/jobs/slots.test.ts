@@ -14,7 +14,7 @@ function setup(count: number) {
       inside.push(name);
       gives.push(give);
     });
-  return { enter, inside, give: () => gives.shift()?.() };
+  return { slots, enter, inside, give: () => gives.shift()?.() };
 }
 
 it('as many get in at once as there are slots, the others wait', async () => {
@@ -62,4 +62,19 @@ it('never lets more in than there are slots, however many come and go', async ()
   await Promise.all(Array.from({ length: 100 }, (_, index) => visit(index % 4)));
   expect(inside).toBe(0);
   expect(most).toBe(3);
+});
+
+it('tells a place in the line and how it comes nearer', async () => {
+  const { slots, enter, give } = setup(2);
+  for (const name of ['a', 'b', 'c', 'd']) void enter(name);
+  expect([slots.taken, slots.waiting]).toEqual([2, 2]);
+  await settle();
+  give();
+  expect([slots.taken, slots.waiting]).toEqual([3, 1]);
+  await settle();
+  for (let slot = 0; slot < 3; slot += 1) {
+    give();
+    await settle();
+  }
+  expect([slots.taken, slots.waiting]).toEqual([4, 0]);
 });

@@ -99,8 +99,10 @@ export async function setupScene(options: { url?: string } = {}): Promise<FaultS
 
     doorbells: () =>
       sql.rows(
-        `select payload->>'runId' as run_id, (payload->>'attempt')::int as attempt, locked_by
-         from graphile_worker._private_jobs order by id`,
+        `select r->>'runId' as run_id, (r->>'attempt')::int as attempt, locked_by
+         from graphile_worker._private_jobs j,
+           json_array_elements(coalesce(j.payload->'runs', json_build_array(j.payload))) r
+         order by id`,
       ),
   };
   return scene;

@@ -270,9 +270,10 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
 
     async doorbells() {
       const { rows } = await db.execute<Doorbell>(sql`
-        select j.id::text as id, substr(t.identifier, 5) as "taskQueue", j.payload->>'runId' as "runId",
-          (j.payload->>'attempt')::int as attempt, j.priority, j.locked_by as "lockedBy"
-        from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id
+        select j.id::text as id, substr(t.identifier, 5) as "taskQueue", r->>'runId' as "runId",
+          (r->>'attempt')::int as attempt, j.priority, j.locked_by as "lockedBy"
+        from graphile_worker._private_jobs j join graphile_worker._private_tasks t on t.id = j.task_id,
+          json_array_elements(${rungFor}) r
         order by j.priority, j.id`);
       return rows;
     },
@@ -317,6 +318,9 @@ export function lineOf(
   return `${new Date(run.scheduledForMs).toISOString()} ${run.status}${reason}${range}`;
 }
 
+/** The doorbells of a job `j`: many in a bundle, else its payload. */
+const rungFor = sql.raw(`coalesce(j.payload->'runs', json_build_array(j.payload))`);
+
 function createTestWorker(house: House, id: string): TestWorker {
   const { db, clock } = house;
   const worker: TestWorker = {
@@ -330,9 +334,10 @@ function createTestWorker(house: House, id: string): TestWorker {
         ),
         answered as (
           delete from graphile_worker._private_jobs j using rung where j.id = rung.id
-          returning j.payload->>'runId' as "runId", (j.payload->>'attempt')::int as attempt, j.priority, j.id
+          returning j.payload, j.priority, j.id
         )
-        select "runId", attempt from answered order by priority, id`);
+        select r->>'runId' as "runId", (r->>'attempt')::int as attempt
+        from answered j, json_array_elements(${rungFor}) r order by j.priority, j.id`);
       const claimed = new Map(
         (await startRuns(db, id, rows, clock.now())).map((run) => [`${run.id} ${run.attempt}`, run]),
       );
