@@ -13,6 +13,7 @@ import {
 import type { Db, Tx } from './client.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';
+import { findProgress, listSteps } from './step-store.ts';
 
 type Row = typeof runs.$inferSelect;
 
@@ -66,7 +67,8 @@ export async function findRunDetail(db: Db | Tx, id: string): Promise<RunDetail 
       worker: workerName(row.workerId, worker?.host ?? null, worker?.pid ?? null),
     });
   }
-  return { ...toRun(row), attempts };
+  const steps = (await listSteps(db, id)).map(({ failures: _, resumeAtMs: __, ...step }) => step);
+  return { ...toRun(row), attempts, steps, progress: await findProgress(db, id) };
 }
 
 function workerName(id: string | null, host: string | null, pid: number | null): string | null {

@@ -62,8 +62,11 @@ export async function startRuns(
 export type RunRetry = {
   runId: string;
   attempt: number;
-  status: 'failed' | 'timed_out';
-  error: RunError;
+  /** `waiting`: a step sleeps or is tried again later, which is no failure of the run. */
+  status: 'failed' | 'timed_out' | 'waiting';
+  error: RunError | null;
+  /** Why it waits, for readers. */
+  reason?: string;
   finishedAtMs: number;
   nextAttemptAtMs: number;
 };
@@ -79,8 +82,8 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
         ${array(retries.map((r) => r.runId))}::uuid[], ${array(retries.map((r) => r.attempt))}::int[],
         ${array(retries.map((r) => r.status))}::text[], ${array(retries.map((r) => toJsonb(r.error)))}::jsonb[],
         ${array(retries.map((r) => iso(r.finishedAtMs)))}::timestamptz[],
-        ${array(retries.map((r) => iso(r.nextAttemptAtMs)))}::timestamptz[]
-      ) as a(id, attempt, status, error, finished_at, next_attempt_at)
+        ${array(retries.map((r) => iso(r.nextAttemptAtMs)))}::timestamptz[], ${array(retries.map((r) => r.reason ?? null))}::text[]
+      ) as a(id, attempt, status, error, finished_at, next_attempt_at, reason)
     ),
     owned as (
       select r.id, r.attempt, r.attempt_started_at, r.worker_id from runs r join asked a on a.id = r.id
@@ -88,8 +91,8 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
       order by r.id for update of r
     ),
     moved as (
-      update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error,
-        failures = r.failures + 1, worker_id = null
+      update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error, reason = a.reason,
+        failures = r.failures + case when a.status = 'waiting' then 0 else 1 end, worker_id = null
       from asked a, owned o where r.id = a.id and o.id = a.id
       returning r.id
     ),

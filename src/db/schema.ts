@@ -12,6 +12,7 @@ import { sql } from 'drizzle-orm';
 import {
   bigint,
   check,
+  doublePrecision,
   foreignKey,
   index,
   integer,
@@ -246,7 +247,61 @@ export const runAttempts = pgTable(
     foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'run_attempts_run_fk' }).onDelete(
       'cascade',
     ),
-    check('run_attempts_status_check', sql`${t.status} in ('failed', 'timed_out', 'lost', 'handed_back')`),
+    check(
+      'run_attempts_status_check',
+      sql`${t.status} in ('failed', 'timed_out', 'lost', 'handed_back', 'waiting')`,
+    ),
+  ],
+);
+
+/** The checkpoints of runs: one row per step that was begun. */
+export const runSteps = pgTable(
+  'run_steps',
+  {
+    runId: uuid('run_id').notNull(),
+    name: text('name').notNull(),
+    status: text('status').notNull(),
+    attempts: integer('attempts').notNull(),
+    /** Tries that failed; what the step's own retry policy counts. */
+    failures: integer('failures').notNull(),
+    startedAt: instant('started_at').notNull(),
+    finishedAt: instant('finished_at'),
+    /** When a step that waits goes on. */
+    resumeAt: instant('resume_at'),
+    output: jsonb('output'),
+    error: jsonb('error').$type<RunError>(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.name] }),
+    foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'run_steps_run_fk' }).onDelete(
+      'cascade',
+    ),
+    check(
+      'run_steps_status_check',
+      sql`${t.status} in ('running', 'retrying', 'sleeping', 'succeeded', 'failed')`,
+    ),
+    check(
+      'run_steps_finished_check',
+      sql`(${t.finishedAt} is null) = (${t.status} not in ('succeeded', 'failed'))`,
+    ),
+    check('run_steps_failed_check', sql`${t.status} <> 'failed' or ${t.error} is not null`),
+  ],
+);
+
+/** How far a run's job says that it is. */
+export const runProgress = pgTable(
+  'run_progress',
+  {
+    runId: uuid('run_id').primaryKey(),
+    done: doublePrecision('done').notNull(),
+    total: doublePrecision('total'),
+    unit: text('unit').notNull(),
+    at: instant('at').notNull(),
+  },
+  (t) => [
+    foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'run_progress_run_fk' }).onDelete(
+      'cascade',
+    ),
   ],
 );
 

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
+import type { Steps } from './step.ts';
 
 /** What a job sees of its run. */
 export interface JobContext {
@@ -24,6 +25,17 @@ export interface JobContext {
   now(): number;
   /** A line for the run's log (`GET /runs/{id}/logs`). */
   log(message: string, level?: LogLevel): void;
+  /**
+   * Runs `fn` once for this run and keeps its output, which later attempts are given instead. Names are unique within
+   * a job. See step.ts for what a crash leaves.
+   */
+  readonly step: Steps['step'];
+  /** Runs branches with steps side by side and waits for all of them, also when one fails. */
+  readonly all: Steps['all'];
+  /** A durable wait, as `"90s"`: a long one frees the slot, and outlives the process. */
+  readonly sleep: Steps['sleep'];
+  /** How far the job is, for readers (`GET /runs/{id}`); kept at most once a second. `total` null: not known. */
+  progress(done: number, total: number | null, unit?: string): void;
 }
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;

@@ -9,8 +9,9 @@ import { endRuns, type RunEnd } from '../db/run-end-store.ts';
 import { type ClaimedRun, type RunRetry, readSignals, retryRuns } from '../db/run-store.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
+import { clean } from './job-answer.ts';
 import type { Lease } from './lease.ts';
-import { type AttemptEnd, clean } from './run-job.ts';
+import type { AttemptEnd } from './run-job.ts';
 import type { AttemptLog } from './run-log.ts';
 
 export type OutcomeRecorder = {
@@ -67,17 +68,17 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
       const key = { runId: run.id, attempt: run.attempt };
       const ofRun = { ...key, scheduleId: run.scheduleId, finishedAtMs };
       let written: Written;
-      if (end.kind === 'retry') {
-        const { status, error } = end;
-        const nextAttemptAtMs = finishedAtMs + end.retryInMs;
-        written = await retries.add({ ...key, status, error, finishedAtMs, nextAttemptAtMs });
+      if (end.kind === 'retry' || end.kind === 'waiting') {
+        const retry = retryOf(end, finishedAtMs);
+        const { status, error } = retry;
+        written = await retries.add({ ...key, ...retry });
         if (written.kind === 'not_ours') {
           // It was told to cancel or stop meanwhile (or is really not ours): no retry.
           const told = (await readSignals(db, lease.workerId)).find((each) => each.id === run.id);
           const cancelled = told?.signal === 'cancel';
           written = await ends.add({
             ...ofRun,
-            status: cancelled ? 'cancelled' : status,
+            status: cancelled || status === 'waiting' ? 'cancelled' : status,
             reason: cancelled ? 'cancelled_by_hand' : 'stopped',
             output: null,
             error,
@@ -148,4 +149,16 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
     },
     drained: () => ends.drained(),
   };
+}
+
+function retryOf(
+  end: AttemptEnd & { kind: 'retry' | 'waiting' },
+  finishedAtMs: number,
+): Omit<RunRetry, 'runId' | 'attempt'> {
+  if (end.kind === 'waiting') {
+    const nextAttemptAtMs = Math.max(finishedAtMs, end.untilMs);
+    return { status: 'waiting', error: null, reason: end.reason, finishedAtMs, nextAttemptAtMs };
+  }
+  const { status, error, retryInMs } = end;
+  return { status, error, finishedAtMs, nextAttemptAtMs: finishedAtMs + retryInMs };
 }

@@ -4,10 +4,11 @@
  */
 import type { Clock } from '../clock.ts';
 import type { ClaimedRun } from '../db/run-store.ts';
-import { messageOf } from '../errors.ts';
 import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
-import { type JobContext, JobError, type JobType, type LogLevel } from './job.ts';
+import type { JobContext, JobType, LogLevel } from './job.ts';
+import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
+import { createSteps, type StepJournal, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
 
 export type AttemptEnd =
   | {
@@ -18,6 +19,8 @@ export type AttemptEnd =
       error: RunError | null;
     }
   | { kind: 'retry'; status: 'failed' | 'timed_out'; error: RunError; retryInMs: number }
+  /** A step sleeps or is tried again later. */
+  | { kind: 'waiting'; untilMs: number; reason: string }
   /** The run is not this worker's any more, or is to be handed back; nothing is to be recorded. */
   | { kind: 'given_up' };
 
@@ -42,27 +45,27 @@ export type LiveAttempt = {
 
 /** How long an aborted job may still take before its slot is freed and its answer is ignored. */
 const abortGraceMs = 1000;
-/** An output beyond this is a fault of the job. */
-const outputBytesMax = 256 * 1024;
-/** As deep as JSON from outside may be; Postgres gives up at some ten thousand levels. */
-const outputDepthMax = 64;
-const messageLengthMax = 4000;
-const typeLengthMax = 200;
+export type RunJobParts = {
+  clock: Clock;
+  log(level: LogLevel, message: string): void;
+  /** Where the run's steps are kept. */
+  journal: StepJournal;
+};
 
 export async function runJob(
   run: ClaimedRun,
   job: JobType | undefined,
   live: LiveAttempt,
-  parts: { clock: Clock; log(level: LogLevel, message: string): void },
+  parts: RunJobParts,
 ): Promise<AttemptEnd> {
+  const failure = failureOf(run, live);
   if (job === undefined) {
     return failure(
-      run,
-      live,
       { type: 'UnknownJobType', message: `No job type "${run.jobType}" in this worker.` },
       { retryable: true },
     );
   }
+  const steps = lazySteps(run, live, parts);
   const timeout = setTimeout(
     () => abort(live, 'timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
     Math.min(run.timeoutMs, 2 ** 31 - 1),
@@ -71,27 +74,24 @@ export async function runJob(
     const input = job.input.safeParse(run.input);
     if (!input.success) {
       const message = `The stored input does not fit the job type any more: ${input.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`;
-      return failure(run, live, { type: 'InvalidConfiguration', message }, { retryable: false });
+      return failure({ type: 'InvalidConfiguration', message }, { retryable: false });
     }
     // What is cancelled before it began does not begin.
     live.abort.signal.throwIfAborted();
-    const answer = (async () => await job.run(contextOf(run, live, parts), input.data))();
-    // Once and for all as JSON: an object could change after this, or say something else the next time.
-    const text = JSON.stringify(await untilAborted(live.abort.signal, answer)) ?? 'null';
-    const size = Buffer.byteLength(text);
-    if (size > outputBytesMax) {
-      const message = `The output has ${size} bytes; at most ${outputBytesMax} are kept.`;
-      return failure(run, live, { type: 'OutputTooLarge', message }, { retryable: false });
-    }
-    if (isDeeper(text, outputDepthMax)) {
-      const message = `The output is nested deeper than ${outputDepthMax} levels, which is more than is kept.`;
-      return failure(run, live, { type: 'OutputTooDeep', message }, { retryable: false });
-    }
-    return { kind: 'ended', status: 'succeeded', reason: null, output: JSON.parse(text), error: null };
+    const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
+    const output = normalised(await untilAborted(live.abort.signal, answer));
+    await steps.close();
+    // Whatever the job made of the exception that said so.
+    if (steps.over?.kind === 'waiting') return waiting(steps.over);
+    return { kind: 'ended', status: 'succeeded', reason: null, output, error: null };
   } catch (thrown) {
+    await steps.close();
     const why = live.abort.signal.reason;
-    if (why instanceof AttemptAborted) return aborted(run, live, why);
-    return failure(run, live, ...faultOf(thrown));
+    if (why instanceof AttemptAborted) return aborted(why, failure);
+    if (steps.over !== null && isInterruption(thrown)) {
+      return steps.over.kind === 'waiting' ? waiting(steps.over) : stopped;
+    }
+    return failure(...faultOf(thrown));
   } finally {
     clearTimeout(timeout);
   }
@@ -101,10 +101,58 @@ export function abort(live: LiveAttempt, why: AbortReason, message: string): voi
   live.abort.abort(new AttemptAborted(why, message));
 }
 
+/** Made when the job first asks for them: most jobs have none. */
+function lazySteps(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
+  let steps: Steps | undefined;
+  return {
+    get: () => {
+      steps ??= createSteps({
+        runId: run.id,
+        journal: parts.journal,
+        clock: parts.clock,
+        signal: live.abort.signal,
+        stopRequested: () => live.stopRequested,
+        onLost: () => abort(live, 'lease_lost', 'The run went on without this attempt.'),
+        log: parts.log,
+      });
+      return steps;
+    },
+    get over() {
+      return steps?.over ?? null;
+    },
+    close: async () => await steps?.close(),
+  };
+}
+
+function waiting({ untilMs, reason }: StepsOver & { kind: 'waiting' }): AttemptEnd {
+  return { kind: 'waiting', untilMs, reason };
+}
+
+const stopped: AttemptEnd = {
+  kind: 'ended',
+  status: 'cancelled',
+  reason: 'stopped',
+  output: null,
+  error: null,
+};
+
+/** Also where a job wrapped it in an error of its own. */
+function isInterruption(thrown: unknown): boolean {
+  try {
+    for (let at = thrown, depth = 0; at instanceof Error && depth < 20; at = at.cause, depth += 1) {
+      if (at instanceof StepsInterrupted) return true;
+    }
+  } catch {
+    // Anything can be thrown, also what cannot be looked at.
+  }
+  return false;
+}
+
 function contextOf(
   run: ClaimedRun,
   live: LiveAttempt,
-  parts: { clock: Clock; log(level: LogLevel, message: string): void },
+  parts: RunJobParts,
+  steps: { get(): Steps },
 ): JobContext {
   return {
     runId: run.id,
@@ -119,6 +167,12 @@ function contextOf(
     },
     now: () => parts.clock.now(),
     log: (message, level = 'info') => parts.log(level, message),
+    get step() {
+      return steps.get().step;
+    },
+    all: (branches, options) => steps.get().all(branches, options),
+    sleep: (duration) => steps.get().sleep(duration),
+    progress: (done, total, unit) => steps.get().progress(done, total, unit),
   };
 }
 
@@ -144,11 +198,11 @@ async function untilAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise
   }
 }
 
-function aborted(run: ClaimedRun, live: LiveAttempt, why: AttemptAborted): AttemptEnd {
+function aborted(why: AttemptAborted, failure: ReturnType<typeof failureOf>): AttemptEnd {
   const error = { type: 'Timeout', message: why.message };
   switch (why.why) {
     case 'timeout':
-      return failure(run, live, error, { retryable: true }, 'timed_out');
+      return failure(error, { retryable: true }, 'timed_out');
     case 'cancel':
       return { kind: 'ended', status: 'cancelled', reason: 'cancelled_by_hand', output: null, error: null };
     case 'lease_lost':
@@ -157,68 +211,20 @@ function aborted(run: ClaimedRun, live: LiveAttempt, why: AttemptAborted): Attem
   }
 }
 
-function failure(
-  run: ClaimedRun,
-  live: LiveAttempt,
-  error: RunError,
-  fault: Fault,
-  status: 'failed' | 'timed_out' = 'failed',
-): AttemptEnd {
-  const kept = {
-    type: clean(error.type).slice(0, typeLengthMax).toWellFormed(),
-    message: clean(error.message),
+/** How an attempt ends that failed, by the run's policy. */
+function failureOf(run: ClaimedRun, live: LiveAttempt) {
+  return (error: RunError, fault: Fault, status: 'failed' | 'timed_out' = 'failed'): AttemptEnd => {
+    const kept = keptError(error);
+    const again = live.stopRequested
+      ? null
+      : decideRetry(run.retry, run.failures + 1, { type: error.type, ...fault });
+    if (again !== null) return { kind: 'retry', status, error: kept, retryInMs: again.retryInMs };
+    return {
+      kind: 'ended',
+      status,
+      reason: live.stopRequested ? 'stopped' : null,
+      output: null,
+      error: kept,
+    };
   };
-  const again = live.stopRequested
-    ? null
-    : decideRetry(run.retry, run.failures + 1, {
-        type: error.type,
-        retryable: fault.retryable,
-        retryAfterMs: fault.retryAfterMs,
-      });
-  if (again !== null) return { kind: 'retry', status, error: kept, retryInMs: again.retryInMs };
-  return { kind: 'ended', status, reason: live.stopRequested ? 'stopped' : null, output: null, error: kept };
-}
-
-type Fault = { retryable: boolean; retryAfterMs?: number | undefined };
-
-/** Anything can be thrown, also what cannot be turned into words. */
-function faultOf(thrown: unknown): [RunError, Fault] {
-  try {
-    if (thrown instanceof JobError) {
-      const { type, message, retryable, retryAfterMs } = thrown;
-      const fault = { retryable, retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined };
-      return [{ type: String(type), message: String(message) }, fault];
-    }
-    const type = thrown instanceof Error ? String(thrown.name) : 'Error';
-    return [{ type, message: String(messageOf(thrown)) }, { retryable: true }];
-  } catch {
-    const message = `The job threw something that says nothing of itself (${typeof thrown}).`;
-    return [{ type: 'Error', message }, { retryable: true }];
-  }
-}
-
-/** Whether JSON text nests arrays and objects more than `levels` deep. */
-function isDeeper(json: string, levels: number): boolean {
-  let depth = 0;
-  let quoted = false;
-  for (let at = 0; at < json.length; at += 1) {
-    const char = json[at];
-    if (quoted) {
-      if (char === '\\') at += 1;
-      else if (char === '"') quoted = false;
-    } else if (char === '"') quoted = true;
-    else if (char === '[' || char === '{') {
-      depth += 1;
-      if (depth > levels) return true;
-    } else if (char === ']' || char === '}') depth -= 1;
-  }
-  return false;
-}
-
-/** Postgres stores no null characters, and nobody reads a message of a megabyte. */
-export function clean(message: string): string {
-  const text = message.replaceAll('\u0000', '\\0').toWellFormed();
-  return text.length <= messageLengthMax
-    ? text
-    : `${text.slice(0, messageLengthMax).toWellFormed()}… (${text.length} characters)`;
 }

@@ -4,7 +4,7 @@ import type { Db } from '../db/client.ts';
 import { insertLogLines, type NewLogLine } from '../db/run-log-store.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import { type LogLevel, logLevels } from './job.ts';
-import { clean } from './run-job.ts';
+import { clean } from './job-answer.ts';
 
 /** Lines that are kept of one attempt. */
 export const logLinesMax = 10_000;

@@ -29,9 +29,10 @@ import type { AttemptStatus } from '../runs/run-state.ts';
 import { createLease } from './lease.ts';
 import { createOutcomeRecorder } from './outcome-recorder.ts';
 import type { JobRegistry } from './registry.ts';
-import { abort, type LiveAttempt, runJob } from './run-job.ts';
+import { type AttemptEnd, abort, type LiveAttempt, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
+import { journalOf } from './step-journal.ts';
 import { createStrays } from './strays.ts';
 
 export type Worker = {
@@ -232,10 +233,14 @@ export function createWorker(parts: WorkerParts): Worker {
     parts.events.started(run, startedAtMs);
     if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
     if (!lease.held) abort(mine, 'lease_lost', 'The worker lost its lease.');
-    const end = await runJob(run, jobs.find(run.jobType), mine, { clock, log: log.log });
+    const end = await runJob(run, jobs.find(run.jobType), mine, {
+      clock,
+      log: log.log,
+      journal: journalOf(db, run, clock),
+    });
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
-    parts.events.ended(run, end.kind === 'given_up' ? 'handed_back' : end.status, finishedAtMs - startedAtMs);
+    parts.events.ended(run, statusOf(end), finishedAtMs - startedAtMs);
     void outcomes.record(mine, end, finishedAtMs).then((settled) => {
       live.delete(run.id);
       if (!settled) strays.suspect();
@@ -315,4 +320,9 @@ async function until(limitMs: number, isTrue: () => boolean): Promise<void> {
   }, limitMs);
   while (!late && !isTrue()) await pause(20);
   clearTimeout(timer);
+}
+
+function statusOf(end: AttemptEnd): AttemptStatus {
+  if (end.kind === 'given_up') return 'handed_back';
+  return end.kind === 'waiting' ? 'waiting' : end.status;
 }

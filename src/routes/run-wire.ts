@@ -1,8 +1,8 @@
 /** Runs, their attempts and their log lines on the wire. */
 import { z } from 'zod';
 import { toIso } from '../clock.ts';
-import type { Run, RunAttempt, RunDetail, RunLogLine } from '../runs/run.ts';
-import { attemptStatuses, runCauses, runStatuses } from '../runs/run-state.ts';
+import type { Run, RunAttempt, RunDetail, RunLogLine, RunStep } from '../runs/run.ts';
+import { attemptStatuses, runCauses, runStatuses, stepStatuses } from '../runs/run-state.ts';
 import { presentInstant } from './instant-wire.ts';
 
 const time = z.string().meta({ format: 'date-time' });
@@ -49,19 +49,30 @@ const attemptAnswer = z.object({
   worker: z.string().nullable().describe('The worker process that made it.'),
 });
 
-/** Steps come with the job types that have any; until then the list is empty. */
 const stepAnswer = z.object({
   name: z.string(),
-  status: z.string(),
-  attempts: z.int(),
-  startedAt: time.nullable(),
+  status: z.enum(stepStatuses),
+  attempts: z.int().describe('Tries, those that were lost with their worker included.'),
+  startedAt: time,
   finishedAt: time.nullable(),
   output: z.unknown(),
   error: errorAnswer.nullable(),
 });
 
+const progressAnswer = z.object({
+  done: z.number(),
+  total: z.number().nullable().describe('Null when the job does not know.'),
+  unit: z.string(),
+  at: time,
+});
+
 export const runDetailAnswer = z
-  .object({ ...runFields, attempts: z.array(attemptAnswer), steps: z.array(stepAnswer) })
+  .object({
+    ...runFields,
+    attempts: z.array(attemptAnswer),
+    steps: z.array(stepAnswer),
+    progress: progressAnswer.nullable().describe('How far the job says that it is.'),
+  })
   .meta({ id: 'RunDetail', description: 'A run with its attempts and steps.' });
 
 export const logLineAnswer = z
@@ -99,7 +110,30 @@ export function presentRun(run: Run): RunAnswer {
 }
 
 export function presentRunDetail(run: RunDetail): z.output<typeof runDetailAnswer> {
-  return { ...presentRun(run), attempts: run.attempts.map(presentAttempt), steps: [] };
+  const { progress } = run;
+  return {
+    ...presentRun(run),
+    attempts: run.attempts.map(presentAttempt),
+    steps: run.steps.map(presentStep),
+    progress: progress && {
+      done: progress.done,
+      total: progress.total,
+      unit: progress.unit,
+      at: toIso(progress.atMs),
+    },
+  };
+}
+
+function presentStep(step: RunStep): z.output<typeof stepAnswer> {
+  return {
+    name: step.name,
+    status: step.status,
+    attempts: step.attempts,
+    startedAt: toIso(step.startedAtMs),
+    finishedAt: presentInstant(step.finishedAtMs),
+    output: step.output ?? null,
+    error: step.error,
+  };
 }
 
 function presentAttempt(attempt: RunAttempt): z.output<typeof attemptAnswer> {

@@ -30,9 +30,16 @@ export type RunStatus = (typeof runStatuses)[number];
 export const runCauses = ['schedule', 'manual', 'backfill', 'catch_up', 'retry'] as const;
 export type RunCause = (typeof runCauses)[number];
 
-/** How an attempt ended that did not end its run: `lost` with its worker, `handed_back` at a shutdown. */
-export const attemptStatuses = ['running', ...outcomeStatuses, 'lost', 'handed_back'] as const;
+/**
+ * How an attempt ended that did not end its run: `lost` with its worker, `handed_back` at a shutdown, `waiting` where a
+ * step sleeps or is tried again later.
+ */
+export const attemptStatuses = ['running', ...outcomeStatuses, 'lost', 'handed_back', 'waiting'] as const;
 export type AttemptStatus = (typeof attemptStatuses)[number];
+
+/** `retrying` and `sleeping` wait for their time, or without one for the next attempt. */
+export const stepStatuses = ['running', 'retrying', 'sleeping', 'succeeded', 'failed'] as const;
+export type StepStatus = (typeof stepStatuses)[number];
 
 /** What a run is asked to do while it runs: end now, or end at the next good place. */
 export const runSignals = ['cancel', 'stop'] as const;

@@ -1,6 +1,6 @@
 /** A run as the house knows it. Times are epoch milliseconds. Pure types. */
 import type { RetryPolicy } from './retry-policy.ts';
-import type { AttemptStatus, RunCause, RunSignal, RunStatus } from './run-state.ts';
+import type { AttemptStatus, RunCause, RunSignal, RunStatus, StepStatus } from './run-state.ts';
 
 export type RunError = { type: string; message: string };
 
@@ -43,6 +43,19 @@ export type RunAttempt = {
   worker: string | null;
 };
 
-export type RunDetail = Run & { attempts: RunAttempt[] };
+export type RunStep = {
+  name: string;
+  status: StepStatus;
+  attempts: number;
+  startedAtMs: number;
+  finishedAtMs: number | null;
+  output: unknown;
+  error: RunError | null;
+};
+
+/** How far a job says that it is; `total` null when it does not know. */
+export type RunProgress = { done: number; total: number | null; unit: string; atMs: number };
+
+export type RunDetail = Run & { attempts: RunAttempt[]; steps: RunStep[]; progress: RunProgress | null };
 
 export type RunLogLine = { seq: number; attempt: number; atMs: number; level: string; message: string };

@@ -20,7 +20,7 @@ test('a run that succeeded tells its one attempt, its times and its output', asy
   await worker.succeed(run!, { rows: [1, null, 'ü'] });
   const response = await api.get(`/runs/${run!.id}`);
   expect(response.status).toBe(200);
-  expectRun(response.body, 'attempts', 'steps');
+  expectRun(response.body, 'attempts', 'steps', 'progress');
   expect(response.body).toMatchObject({
     id: run!.id,
     cause: 'schedule',

@@ -52,6 +52,8 @@ describe('migrate', () => {
       'outages',
       'run_attempts',
       'run_logs',
+      'run_progress',
+      'run_steps',
       'runs',
       'schedule_calendars',
       'schedule_states',

@@ -149,7 +149,7 @@ describe('run attempts and log lines', () => {
   });
 
   it('take attempts that ended and did not end their run, and no others', async () => {
-    const kept = ['failed', 'timed_out', 'lost', 'handed_back'];
+    const kept = ['failed', 'timed_out', 'lost', 'handed_back', 'waiting'];
     for (const [number, status] of attemptStatuses.entries()) {
       const found = await broken(() => insert('run_attempts', attempt({ number, status })));
       expect(found).toBe(kept.includes(status) ? null : 'run_attempts_status_check');

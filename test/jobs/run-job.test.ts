@@ -3,9 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import type { ClaimedRun } from '../../src/db/run-store.ts';
 import { defineJob, type JobContext, JobError, type JobType, type LogLevel } from '../../src/jobs/job.ts';
-import { type AttemptEnd, abort, clean, type LiveAttempt, runJob } from '../../src/jobs/run-job.ts';
+import { clean } from '../../src/jobs/job-answer.ts';
+import { type AttemptEnd, abort, type LiveAttempt, runJob } from '../../src/jobs/run-job.ts';
 import type { RetryPolicy } from '../../src/runs/retry-policy.ts';
 import { createHandClock } from '../support/hand-clock.ts';
+import { createMemoryJournal } from '../support/memory-journal.ts';
 
 const retry: RetryPolicy = {
   maxAttempts: 3,
@@ -48,9 +50,10 @@ function setup(run: Run, changes: Partial<ClaimedRun> = {}, type: Partial<JobTyp
   const live: LiveAttempt = { abort: new AbortController(), stopRequested: false };
   const clock = createHandClock(1_700_000_000_500);
   const log: [LogLevel, string][] = [];
+  const journal = createMemoryJournal();
   const start = (found: JobType | undefined = job) =>
-    runJob(claimed, found, live, { clock, log: (level, message) => log.push([level, message]) });
-  return { start, live, log, clock, claimed };
+    runJob(claimed, found, live, { clock, journal, log: (level, message) => log.push([level, message]) });
+  return { start, live, log, clock, claimed, journal };
 }
 
 const forever = () => new Promise<never>(() => {});
@@ -431,8 +434,8 @@ describe('an attempt that is ended from outside', () => {
 
 describe('a run that cannot begin', () => {
   it('is retried when this worker does not know its job type, as another may', async () => {
-    const { claimed, live, clock } = setup(forever, { jobType: 'backup' });
-    const end = await runJob(claimed, undefined, live, { clock, log: () => undefined });
+    const { claimed, live, clock, journal } = setup(forever, { jobType: 'backup' });
+    const end = await runJob(claimed, undefined, live, { clock, journal, log: () => undefined });
     expect(end).toMatchObject({
       kind: 'retry',
       error: { type: 'UnknownJobType', message: 'No job type "backup" in this worker.' },

@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import { type JobContext, JobError } from '../../src/jobs/job.ts';
 import { createTaskDispatcher } from '../../src/jobs/task/http-dispatcher.ts';
 import { createTaskJob } from '../../src/jobs/task/task-job.ts';
+import { withoutSteps } from '../support/memory-journal.ts';
 
 function setup({ signal = new AbortController().signal, dispatcher = createTaskDispatcher() } = {}) {
   onTestFinished(() => dispatcher.destroy());
@@ -26,6 +27,7 @@ function setup({ signal = new AbortController().signal, dispatcher = createTaskD
     stopRequested: false,
     now: () => performance.now(),
     log: (message) => log.push(message),
+    ...withoutSteps,
   };
   const run = (input: z.input<typeof job.input>) => job.run(context, job.input.parse(input));
   const failure = async (input: z.input<typeof job.input>): Promise<JobError> => {

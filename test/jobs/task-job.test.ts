@@ -9,6 +9,7 @@ import { createTaskDispatcher } from '../../src/jobs/task/http-dispatcher.ts';
 import { parseRetryAfter } from '../../src/jobs/task/retry-after.ts';
 import { headerSafe } from '../../src/jobs/task/task-headers.ts';
 import { createTaskJob } from '../../src/jobs/task/task-job.ts';
+import { withoutSteps } from '../support/memory-journal.ts';
 
 const nowMs = Date.UTC(2026, 9, 21, 7, 28, 0);
 
@@ -31,6 +32,7 @@ function setup(context: Partial<JobContext> = {}) {
     stopRequested: false,
     now: () => nowMs,
     log: (message) => log.push(message),
+    ...withoutSteps,
     ...context,
   };
   const run = (input: z.input<typeof job.input>) => job.run(jobContext, job.input.parse(input));

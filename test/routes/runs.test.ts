@@ -102,7 +102,7 @@ describe('GET /schedules/{id}/runs', () => {
 });
 
 describe('GET /runs/{id}', () => {
-  test('shows a run with its attempts', async () => {
+  test('shows a run with its attempts, steps and progress', async () => {
     const { app } = await standIn({
       runs: {
         get: async () => ({
@@ -117,6 +117,18 @@ describe('GET /runs/{id}', () => {
               worker: 'w1',
             },
           ],
+          steps: [
+            {
+              name: 'fetch',
+              status: 'succeeded',
+              attempts: 2,
+              startedAtMs: nowMs,
+              finishedAtMs: nowMs + 5,
+              output: { rows: 7 },
+              error: null,
+            },
+          ],
+          progress: { done: 7, total: 10, unit: 'rows', atMs: nowMs + 5 },
         }),
       },
     });
@@ -135,7 +147,18 @@ describe('GET /runs/{id}', () => {
           worker: 'w1',
         },
       ],
-      steps: [],
+      steps: [
+        {
+          name: 'fetch',
+          status: 'succeeded',
+          attempts: 2,
+          startedAt: '2027-01-15T12:00:00.000Z',
+          finishedAt: '2027-01-15T12:00:00.005Z',
+          output: { rows: 7 },
+          error: null,
+        },
+      ],
+      progress: { done: 7, total: 10, unit: 'rows', at: '2027-01-15T12:00:00.005Z' },
     });
   });
 

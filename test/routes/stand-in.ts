@@ -220,7 +220,7 @@ const outlookAnswers: OutlookService = {
 };
 
 const runAnswers: RunService = {
-  get: async (): Promise<RunDetail> => ({ ...runOf(), attempts: [] }),
+  get: async (): Promise<RunDetail> => ({ ...runOf(), attempts: [], steps: [], progress: null }),
   list: async (): Promise<Page<Run>> => ({ items: [runOf()], next: null }),
   logs: async (): Promise<Page<RunLogLine>> => ({ items: [], next: null }),
   cancel: async () => runOf({ status: 'cancelled' }),

@@ -34,13 +34,15 @@ export type NodeOptions = {
   workers?: string;
   graceSeconds?: number;
   env?: Record<string, string>;
+  /** The program; `src/main.ts` unless the test needs job types of its own. */
+  entry?: string;
 };
 
 /** `node src/main.ts`, ready to work; killed when the test has finished. */
 export async function startNode(options: NodeOptions): Promise<NodeProcess> {
   const child = spawnIn({
     command: process.execPath,
-    args: ['--import', './test/support/leave-with-parent.ts', 'src/main.ts'],
+    args: ['--import', './test/support/leave-with-parent.ts', options.entry ?? 'src/main.ts'],
     env: {
       PORT: '0',
       ...compileCache(),

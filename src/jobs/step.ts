@@ -1,0 +1,445 @@
+/**
+ * Durable steps: the named parts of a job, each done once for its run.
+ *
+ * A step's function runs until it has succeeded; then its output is on record and no later attempt of the run calls
+ * it again. A step that fails is tried again by its own policy, when it has one: a wait of up to a second is waited
+ * here, a longer one ends the attempt, and the run goes on when the wait is over (`retrying`), so that nothing sleeps
+ * in a slot. Without a policy of its own its fault is the attempt's, and the run's policy decides.
+ *
+ * What happens on kill -9:
+ * - before a try is on record: the next attempt makes it;
+ * - after that, until its outcome is on record: the next attempt makes another. The effect of a step may happen twice,
+ *   its record once: at-least-once steps, exactly-once checkpoints. The idempotency key is the same both times;
+ * - after that: the next attempt gets the recorded output.
+ *
+ * Every record is written only while the run is at this attempt; when it is not, the attempt is over (fencing).
+ */
+import type { Clock } from '../clock.ts';
+import { parseDuration } from '../duration.ts';
+import { decideRetry, type RetryPolicy } from '../runs/retry-policy.ts';
+import type { RunError } from '../runs/run.ts';
+import type { StepStatus } from '../runs/run-state.ts';
+import { JobError, type LogLevel } from './job.ts';
+import { faultOf, keptError, normalised } from './job-answer.ts';
+
+/** A step as it is on record. Times in epoch milliseconds. */
+export type StepRecord = {
+  name: string;
+  status: StepStatus;
+  /** Tries so far, those that were lost with their worker included. */
+  attempts: number;
+  /** Tries that failed; what the step's own policy counts. */
+  failures: number;
+  startedAtMs: number;
+  finishedAtMs: number | null;
+  output: unknown;
+  error: RunError | null;
+  /** When a step that waits goes on. */
+  resumeAtMs: number | null;
+};
+
+export type Progress = { done: number; total: number | null; unit: string };
+
+/** Where steps are kept. Each write answers false, and writes nothing, when the run is not at this attempt any more. */
+export interface StepJournal {
+  load(): Promise<StepRecord[]>;
+  save(record: StepRecord): Promise<boolean>;
+  saveProgress(progress: Progress): Promise<boolean>;
+}
+
+export type StepOptions = {
+  /** From the start of a try to its end, as `"90s"`. Default: what is left of the attempt's own. */
+  startToCloseTimeout?: string;
+  /** Default: none; a fault is the attempt's. Durations as `"60s"`. */
+  retry?: {
+    maxAttempts: number;
+    initialInterval: string;
+    maxInterval?: string;
+    backoffCoefficient?: number;
+    nonRetryableErrorTypes?: readonly string[];
+  };
+};
+
+/** What a step's function sees. */
+export type StepContext = {
+  /** Aborted when the try takes too long, and with the attempt. */
+  readonly signal: AbortSignal;
+  /** The same for all tries of this step of this run. */
+  readonly idempotencyKey: string;
+  /** 1 for the first try. */
+  readonly attempt: number;
+  log(message: string, level?: LogLevel): void;
+};
+
+/** Why an attempt ends though its job has not: it waits for `untilMs`, or the schedule was stopped. */
+export type StepsOver = { kind: 'waiting'; untilMs: number; reason: string } | { kind: 'stopped' };
+
+export interface Steps {
+  step<T>(name: string, fn: (context: StepContext) => Promise<T> | T): Promise<T>;
+  step<T>(name: string, options: StepOptions, fn: (context: StepContext) => Promise<T> | T): Promise<T>;
+  all<T>(branches: readonly (() => Promise<T>)[], options?: { concurrency?: number }): Promise<T[]>;
+  sleep(duration: string): Promise<void>;
+  progress(done: number, total: number | null, unit?: string): void;
+  /** Set when the attempt must not go on, whatever the job made of the exception that said so. */
+  readonly over: StepsOver | null;
+  /** Aborts steps that nobody waits for any more, waits for their end, and writes what is left of the progress. */
+  close(): Promise<void>;
+}
+
+export type StepsParts = {
+  runId: string;
+  journal: StepJournal;
+  clock: Pick<Clock, 'now'>;
+  /** The attempt's. */
+  signal: AbortSignal;
+  stopRequested(): boolean;
+  /** Called when a record could not be written because the run went on without this attempt. */
+  onLost(): void;
+  log(level: LogLevel, message: string): void;
+};
+
+/** Thrown out of a job that must not go on now. Whoever catches it gets it again at the next step. */
+export class StepsInterrupted extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StepsInterrupted';
+  }
+}
+
+/** A wait of up to this long is waited in the slot, milliseconds. */
+export const inlineWaitMsMax = 1_000;
+export const progressEveryMs = 1_000;
+export const stepsMax = 1_000;
+const nameLengthMax = 128;
+/** Where a step's retry policy leaves them out. */
+const maxIntervalMsDefault = 300_000;
+const coefficientDefault = 2;
+
+export function createSteps(parts: StepsParts): Steps {
+  const { journal, clock } = parts;
+  const used = new Set<string>();
+  const inFlight = new Set<Promise<unknown>>();
+  /** Ends the steps that a job started and does not wait for. */
+  const leftover = new AbortController();
+  const signal = AbortSignal.any([parts.signal, leftover.signal]);
+  let over: StepsOver | null = null;
+  let loading: Promise<Map<string, StepRecord>> | undefined;
+  let sleeps = 0;
+  /** Calls of `all` that are going on. */
+  let alls = 0;
+  let progress: Progress | null = null;
+  let progressTimer: NodeJS.Timeout | undefined;
+  let lastProgressMs = Number.NEGATIVE_INFINITY;
+
+  function records(): Promise<Map<string, StepRecord>> {
+    loading ??= journal.load().then((list) => new Map(list.map((record) => [record.name, record])));
+    return loading;
+  }
+
+  async function save(record: StepRecord): Promise<void> {
+    if (await journal.save(record)) return;
+    parts.onLost();
+    signal.throwIfAborted();
+    throw new StepsInterrupted('The run went on without this attempt.');
+  }
+
+  /** Beside a branch that waits, the others go on. */
+  function throwIfOver(): void {
+    signal.throwIfAborted();
+    if (parts.stopRequested()) over = { kind: 'stopped' };
+    if (over?.kind === 'stopped') throw new StepsInterrupted('The schedule was stopped.');
+    if (over !== null && alls === 0) throw new StepsInterrupted(over.reason);
+  }
+
+  /** Until the instant that the record waits for: here when that is soon, else by ending the attempt. */
+  async function waitFor(record: StepRecord, reason: string): Promise<void> {
+    for (;;) {
+      const leftMs = (record.resumeAtMs ?? 0) - clock.now();
+      if (leftMs <= 0) return;
+      if (leftMs > inlineWaitMsMax) {
+        const untilMs = Math.min(record.resumeAtMs!, over?.kind === 'waiting' ? over.untilMs : Infinity);
+        if (over?.kind !== 'stopped') over = { kind: 'waiting', untilMs, reason };
+        throw new StepsInterrupted(reason);
+      }
+      await pause(leftMs, signal);
+    }
+  }
+
+  function claimName(name: string): void {
+    if (typeof name !== 'string' || name === '' || name.length > nameLengthMax || name !== name.trim()) {
+      throw new JobError('InvalidStep', `A step needs a name of 1 to ${nameLengthMax} characters.`, {
+        retryable: false,
+      });
+    }
+    if (used.has(name)) {
+      throw new JobError('InvalidStep', `There are two steps "${name}"; the name is what tells them apart.`, {
+        retryable: false,
+      });
+    }
+    if (used.size >= stepsMax) {
+      throw new JobError('InvalidStep', `A run may have ${stepsMax} steps.`, { retryable: false });
+    }
+    used.add(name);
+  }
+
+  async function perform<T>(
+    name: string,
+    options: StepOptions,
+    fn: (context: StepContext) => Promise<T> | T,
+  ): Promise<T> {
+    const policy = toPolicy(name, options.retry);
+    const timeoutMs =
+      options.startToCloseTimeout === undefined ? null : toMs(name, options.startToCloseTimeout);
+    const known = (await records()).get(name);
+    if (known?.status === 'succeeded') return known.output as T;
+    if (known?.status === 'failed') throw finalError(known.error!);
+    const record: StepRecord = known ?? {
+      name,
+      status: 'running',
+      attempts: 0,
+      failures: 0,
+      startedAtMs: clock.now(),
+      finishedAtMs: null,
+      output: null,
+      error: null,
+      resumeAtMs: null,
+    };
+    for (;;) {
+      throwIfOver();
+      await waitFor(record, `The step "${name}" is tried again later.`);
+      record.status = 'running';
+      record.attempts += 1;
+      record.resumeAtMs = null;
+      await save(record);
+      try {
+        const output = normalised(await within(timeoutMs, name, record.attempts, fn), `step "${name}"`);
+        Object.assign(record, { status: 'succeeded', output, error: null, finishedAtMs: clock.now() });
+      } catch (thrown) {
+        // The attempt is over, or somebody else's: nothing is to be said of the step.
+        signal.throwIfAborted();
+        if (thrown instanceof StepsInterrupted) throw thrown;
+        const [told, fault] = faultOf(thrown);
+        const error = keptError(told);
+        record.error = error;
+        record.failures += 1;
+        const again =
+          policy === null ? null : decideRetry(policy, record.failures, { type: error.type, ...fault });
+        if (again !== null) {
+          record.status = 'retrying';
+          record.resumeAtMs = clock.now() + again.retryInMs;
+          parts.log(
+            'warn',
+            `step "${name}" failed (${error.type}: ${error.message}); tried again in ${again.retryInMs} ms`,
+          );
+          await save(record);
+          continue;
+        }
+        if (policy === null) {
+          record.status = 'retrying';
+          await save(record);
+          throw thrown;
+        }
+        Object.assign(record, { status: 'failed', finishedAtMs: clock.now() });
+        await save(record);
+        throw finalError(error);
+      }
+      await save(record);
+      return record.output as T;
+    }
+  }
+
+  async function within<T>(
+    timeoutMs: number | null,
+    name: string,
+    attempt: number,
+    fn: (context: StepContext) => Promise<T> | T,
+  ): Promise<T> {
+    const tooLong = new AbortController();
+    const message = `The step "${name}" took longer than its timeout of ${timeoutMs} ms.`;
+    const timer =
+      timeoutMs === null
+        ? undefined
+        : setTimeout(() => tooLong.abort(new JobError('Timeout', message)), Math.min(timeoutMs, 2 ** 31 - 1));
+    const stepSignal = AbortSignal.any([signal, tooLong.signal]);
+    try {
+      const answer = (async () =>
+        await fn({
+          signal: stepSignal,
+          idempotencyKey: `${parts.runId}/${name}`,
+          attempt,
+          log: (text, level = 'info') => parts.log(level, text),
+        }))();
+      return await untilAborted(stepSignal, answer);
+    } catch (error) {
+      // What a function throws when its signal is aborted is of its own making.
+      if (tooLong.signal.aborted) throw tooLong.signal.reason;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function tracked<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(
+      () => {},
+      () => {},
+    );
+    inFlight.add(settled);
+    void settled.then(() => inFlight.delete(settled));
+    return work;
+  }
+
+  async function writeProgress(): Promise<void> {
+    progressTimer = undefined;
+    const present = progress;
+    progress = null;
+    if (present === null) return;
+    lastProgressMs = clock.now();
+    if (!(await journal.saveProgress(present))) parts.onLost();
+  }
+
+  return {
+    step<T>(name: string, ...rest: unknown[]): Promise<T> {
+      const fn = rest.at(-1) as (context: StepContext) => Promise<T> | T;
+      const options = (rest.length > 1 ? rest[0] : {}) as StepOptions;
+      return tracked(
+        (async () => {
+          throwIfOver();
+          claimName(name);
+          return await perform(name, options, fn);
+        })(),
+      );
+    },
+
+    async all<T>(branches: readonly (() => Promise<T>)[], { concurrency = Infinity } = {}): Promise<T[]> {
+      const results = new Array<PromiseSettledResult<T>>(branches.length);
+      let next = 0;
+      const lane = async () => {
+        while (next < branches.length) {
+          const index = next++;
+          results[index] = (await Promise.allSettled([(async () => await branches[index]!())()]))[0]!;
+        }
+      };
+      alls += 1;
+      try {
+        await Promise.all(Array.from({ length: Math.min(concurrency, branches.length) }, lane));
+      } finally {
+        alls -= 1;
+      }
+      const faults = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+      // A fault is the attempt's at once; what waits keeps its time on record.
+      const [fault] = [...faults.filter((each) => !(each instanceof StepsInterrupted)), ...faults];
+      if (faults.length > 0) throw fault;
+      return results.map((result) => (result as PromiseFulfilledResult<T>).value);
+    },
+
+    sleep(duration) {
+      return tracked(
+        (async () => {
+          throwIfOver();
+          sleeps += 1;
+          const name = `sleep ${sleeps}`;
+          claimName(name);
+          const known = (await records()).get(name);
+          if (known?.status === 'succeeded') return;
+          const startedAtMs = clock.now();
+          const record: StepRecord = known ?? {
+            name,
+            status: 'sleeping',
+            attempts: 1,
+            failures: 0,
+            startedAtMs,
+            finishedAtMs: null,
+            output: null,
+            error: null,
+            resumeAtMs: startedAtMs + toMs(name, duration),
+          };
+          if (known === undefined) await save(record);
+          await waitFor(record, `It sleeps until ${new Date(record.resumeAtMs!).toISOString()}.`);
+          Object.assign(record, { status: 'succeeded', finishedAtMs: clock.now(), resumeAtMs: null });
+          await save(record);
+        })(),
+      );
+    },
+
+    progress(done, total, unit = '') {
+      if (signal.aborted) return;
+      progress = { done, total, unit: String(unit).slice(0, 64) };
+      if (progressTimer !== undefined) return;
+      const waitMs = Math.max(0, lastProgressMs + progressEveryMs - clock.now());
+      progressTimer = setTimeout(() => void tracked(writeProgress()).catch(() => {}), waitMs);
+    },
+
+    get over() {
+      return over;
+    },
+
+    async close() {
+      leftover.abort(new StepsInterrupted('The job has ended without waiting for this step.'));
+      await Promise.all(inFlight);
+      clearTimeout(progressTimer);
+      if (!parts.signal.aborted) await writeProgress().catch(() => {});
+    },
+  };
+}
+
+/** Rejects with the signal's reason when that is aborted before. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.throwIfAborted();
+}
+
+/** The answer; or the signal's reason, a moment after it was aborted, when the function ignores it. */
+async function untilAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const { promise: deaf, reject } = Promise.withResolvers<never>();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    timer = setTimeout(() => reject(signal.reason), inlineWaitMsMax);
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([answer, deaf]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+    answer.catch(() => {});
+  }
+}
+
+/** A step's own policy was its last word: the run is not tried again for it. */
+function finalError({ type, message }: RunError): JobError {
+  return new JobError(type, message, { retryable: false });
+}
+
+function toPolicy(name: string, retry: StepOptions['retry']): RetryPolicy | null {
+  if (retry === undefined) return null;
+  const initialIntervalMs = toMs(name, retry.initialInterval);
+  return {
+    maxAttempts: retry.maxAttempts,
+    initialIntervalMs,
+    maxIntervalMs:
+      retry.maxInterval === undefined
+        ? Math.max(initialIntervalMs, maxIntervalMsDefault)
+        : toMs(name, retry.maxInterval),
+    backoffCoefficient: retry.backoffCoefficient ?? coefficientDefault,
+    nonRetryableErrorTypes: retry.nonRetryableErrorTypes ?? [],
+  };
+}
+
+function toMs(name: string, duration: string): number {
+  const ms = parseDuration(duration);
+  if (ms !== null) return ms;
+  throw new JobError(
+    'InvalidStep',
+    `The step "${name}" has "${duration}" for a duration; write it as "90s" or "1h30m".`,
+    {
+      retryable: false,
+    },
+  );
+}

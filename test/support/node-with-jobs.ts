@@ -1,0 +1,17 @@
+/** A node with the job types of tests beside those of the house; configured by the environment, as `src/main.ts` is. */
+import pino from 'pino';
+import { startService } from '../../src/compose.ts';
+import { loadConfig } from '../../src/config.ts';
+import { steppingJob } from './stepping-job.ts';
+import { testJobs } from './test-jobs.ts';
+
+const config = loadConfig(process.env);
+const service = await startService({
+  config,
+  databaseUrl: config.databaseUrl!,
+  logger: pino({ level: config.logLevel }),
+  version: '0',
+  moreJobs: [...testJobs, steppingJob],
+});
+process.stdout.write(`\n  API    ${service.address}\n`);
+process.on('SIGTERM', () => void service.stop().then(() => process.exit(0)));
