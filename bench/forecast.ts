@@ -28,7 +28,13 @@ export async function forecast(options: { schedules: number }): Promise<Forecast
     const firstMs = (await databaseNow(pool)) + 7 * 86_400_000;
     for (const [index, { share, ...kind }] of kinds.entries()) {
       const count = Math.round(options.schedules * share);
-      await insertSchedules(pool, { prefix: `kind-${index}-`, count, firstMs, spreadMs: 86_400_000, ...kind });
+      await insertSchedules(pool, {
+        prefix: `kind-${index}-`,
+        count,
+        firstMs,
+        spreadMs: 86_400_000,
+        ...kind,
+      });
     }
     await pool.query('vacuum analyze');
     const node = await startNode(database.url, { CARILLON_ROLES: 'api' });
