@@ -16,6 +16,9 @@ export async function pruneOutages(db: Db | Tx, nowMs: number): Promise<void> {
   );
 }
 
+const fromMs = sql.raw('(extract(epoch from from_at) * 1000)::float8');
+const untilMs = sql.raw('(extract(epoch from until_at) * 1000)::float8');
+
 /** The outages up to `nowMs`, oldest first, with the one that still lasts, if no dispatcher has spoken lately. */
 export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): Promise<Outage[]> {
   const now = new Date(nowMs).toISOString();
@@ -29,17 +32,16 @@ export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): P
   return rows;
 }
 
-const fromMs = sql.raw('(extract(epoch from from_at) * 1000)::float8');
-const untilMs = sql.raw('(extract(epoch from until_at) * 1000)::float8');
-
 /**
  * Says that a dispatcher is alive at `nowMs`. Where the last word of any dispatcher is longer ago than `holeMs`, the
- * time between is recorded as an outage. Returns the outages that matter still,
- * oldest first.
+ * time between is recorded as an outage. Returns the outages that matter still, oldest first.
+ *
+ * They are read in a statement of their own: when two dispatchers wake at once, the later one waits for the earlier one's
+ * lock with a snapshot from before it, and would see neither the silence nor the outage that was just recorded.
  */
 export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promise<Outage[]> {
   const now = new Date(nowMs).toISOString();
-  const { rows } = await db.execute<Outage>(sql`
+  await db.execute(sql`
     with before as materialized (
       select alive_until from dispatch_state where id = 1 for update
     ),
@@ -47,19 +49,13 @@ export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promis
       insert into dispatch_state (id, alive_until) values (1, ${now})
       on conflict (id) do update set alive_until = excluded.alive_until
         where dispatch_state.alive_until < excluded.alive_until
-    ),
-    hole as (
-      insert into outages (from_at, until_at)
-      select alive_until, ${now} from before
-      where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
-      on conflict (from_at) do nothing
-      returning from_at, until_at
     )
-    select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
-      select * from hole
-      union all
-      select from_at, until_at from outages where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()}
-    ) o
-    order by 1`);
+    insert into outages (from_at, until_at)
+    select alive_until, ${now} from before
+    where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
+    on conflict (from_at) do nothing`);
+  const { rows } = await db.execute<Outage>(sql`
+    select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from outages
+    where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()} order by 1`);
   return rows;
 }

@@ -1,7 +1,7 @@
 /**
  * The dispatcher: turns due schedules and due retries into queued runs. One pass:
  *
- * 1. Make sure that our pulse is fresh, so that an outage is known before it is judged.
+ * 1. Make sure that our pulse is fresh at the instant that is judged, so that an outage is known before.
  * 2. In one transaction: claim up to 500 due schedules (locked rows are passed over: another dispatcher got there
  *    first), plan their fires, insert the runs, ring for them, move the schedules on. All or nothing.
  * 3. In one statement: put runs whose retry is due back into the queue.
@@ -55,7 +55,6 @@ export async function dispatchPass({
   book,
   served,
 }: DispatcherParts): Promise<DispatchCounts> {
-  await pulse.ensureFresh();
   const counts: DispatchCounts = {
     claimed: 0,
     started: 0,
@@ -66,6 +65,8 @@ export async function dispatchPass({
     nextDueMs: null,
   };
   const due = await nextDue(db);
+  // Nothing is awaited between these two: a process that is frozen there would judge by an old pulse what it slept through.
+  await pulse.ensureFresh();
   const nowMs = clock.now();
   if (due.scheduleMs !== null && due.scheduleMs <= nowMs) {
     Object.assign(counts, await db.transaction((tx) => dispatchDue(tx, nowMs)));

@@ -104,6 +104,27 @@ describe('the pulse', () => {
   });
 });
 
+describe('two that wake at once', () => {
+  it('both know the outage, whoever records it', async () => {
+    const [first, second] = [pulse(), createPulse({ db: house.another().db, clock: house.clock })];
+    await first.beat();
+    await second.beat();
+    const fromMs = house.clock.now();
+    house.down(10 * SECOND);
+    const outage = { fromMs, untilMs: house.clock.now() };
+    // Somebody holds the row, so that both have their snapshots before either has written.
+    let beats: Promise<unknown> = Promise.resolve();
+    await house.another().db.transaction(async (tx) => {
+      await tx.execute(sql`select from dispatch_state for update`);
+      beats = Promise.all([first.beat(), second.beat(), first.ensureFresh()]);
+      await house.blocked(3);
+    });
+    await beats;
+    expect(first.outages()).toEqual([outage]);
+    expect(second.outages()).toEqual([outage]);
+  });
+});
+
 describe('a fresh pulse', () => {
   it('is not taken again, and a stale one is', async () => {
     const first = pulse();
