@@ -55,17 +55,28 @@ const roleList = z.string().transform((text, context) => {
   return [...new Set(named)] as Role[];
 });
 
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+function wholeNumber(min: number, max: number) {
+  return z.coerce
+    .number(`must be a whole number from ${min} to ${max}`)
+    .refine(
+      (value) => Number.isInteger(value) && value >= min && value <= max,
+      `must be a whole number from ${min} to ${max}`,
+    );
+}
+
 const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
   .refine((url) => URL.canParse(url), 'is not a URL');
 
 const environment = z.object({
-  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  PORT: wholeNumber(0, 65_535).default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
   DATABASE_URL: databaseUrl.optional(),
   DATA_DIR: z.string().min(1).default('./data'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
   CARILLON_API_KEY: z
     .string()
     .min(16, 'must have at least 16 characters')
@@ -73,10 +84,12 @@ const environment = z.object({
     .optional(),
   CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
   CARILLON_WORKERS: workers.prefault(workersDefault),
-  CARILLON_SHUTDOWN_GRACE_SECONDS: z.coerce.number().int().min(0).max(86_400).default(20),
-  CARILLON_DATABASE_CONNECTIONS: z.coerce.number().int().min(6).max(500).default(24),
+  CARILLON_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).default(20),
+  CARILLON_DATABASE_CONNECTIONS: wholeNumber(6, 500).default(24),
   CARILLON_RETENTION_DAYS: z
-    .union([z.literal('forever'), z.coerce.number().int().min(1).max(36_500)])
+    .union([z.literal('forever'), wholeNumber(1, 36_500)], {
+      error: 'must be a whole number of days from 1 to 36500, or "forever"',
+    })
     .default(90),
 });
 

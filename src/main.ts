@@ -116,7 +116,13 @@ async function reachDatabase(
   config: Config,
   logger: Logger,
 ): Promise<{ url: string; stop(): Promise<void> }> {
-  if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: async () => {} };
+  if (config.databaseUrl !== null) {
+    const { hostname, port, pathname } = new URL(config.databaseUrl);
+    logger.info(
+      `connecting to Postgres at ${hostname || 'its socket'}:${port || 5432}${pathname}, for up to 30 s`,
+    );
+    return { url: config.databaseUrl, stop: async () => {} };
+  }
   return await startEmbeddedPostgres({
     dataDir: config.dataDir,
     log: { info: (message) => logger.info(message), warn: (message) => logger.warn(message) },

@@ -23,6 +23,7 @@ import { type Db, isRefusal } from '../db/client.ts';
 import { type Doorbell, forceUnlock, ringAgain } from '../db/queue.ts';
 import { type ClaimedRun, readSignals, requeueFromWorker, startRuns } from '../db/run-store.ts';
 import { markGone } from '../db/worker-store.ts';
+import { formatDuration } from '../duration.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
@@ -241,6 +242,7 @@ export function createWorker(parts: WorkerParts): Worker {
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, statusOf(end), finishedAtMs - startedAtMs);
+    tellEnd(run, end, log, logger);
     void outcomes.record(mine, end, finishedAtMs).then((settled) => {
       live.delete(run.id);
       if (!settled) strays.suspect();
@@ -325,4 +327,18 @@ async function until(limitMs: number, isTrue: () => boolean): Promise<void> {
 function statusOf(end: AttemptEnd): AttemptStatus {
   if (end.kind === 'given_up') return 'handed_back';
   return end.kind === 'waiting' ? 'waiting' : end.status;
+}
+
+/** What a reader of the run's log, and who watches the service, want to know of an attempt that did not succeed. */
+function tellEnd(run: ClaimedRun, end: AttemptEnd, { log }: AttemptLog, logger: Logger): void {
+  if (end.kind === 'waiting') log('info', `attempt ${run.attempt} waits: ${end.reason}`);
+  if (end.kind !== 'retry' && end.kind !== 'ended') return;
+  if (end.error === null) return;
+  const what = `attempt ${run.attempt} ${end.status === 'timed_out' ? 'timed out' : end.status}: ${end.error.type}: ${end.error.message}`;
+  if (end.kind === 'retry') {
+    log('warn', `${what} It is tried again in ${formatDuration(end.retryInMs)}.`);
+    return;
+  }
+  log('error', what);
+  logger.warn({ runId: run.id, schedule: run.scheduleName }, `run ${run.id} of ${run.scheduleName}: ${what}`);
 }

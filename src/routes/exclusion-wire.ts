@@ -10,28 +10,32 @@ const lists = ['exclude', 'only'] as const;
 
 const items = z.array(z.string().max(itemLengthMax)).max(exclusionsMax);
 
+const exclude = items.meta({
+  description:
+    'Times that it does not fire at: dates and ranges of dates (on the clock of `timezone`), calendars, and cron expressions whose every match is left out.',
+  examples: [['2026-12-25', '2026-12-27..2026-12-31', 'calendar:cn-holidays', '* * * * 0']],
+});
+const only = items.meta({
+  description: 'It fires at no other times than these; the same items as in `exclude`. Empty: at all.',
+  examples: [['calendar:trading-days']],
+});
+const onExcluded = z.enum(onExcludedPolicies).meta({
+  description:
+    'What becomes of a time that is left out: nothing, or it moves to the same time of day on the next or previous day that is allowed.',
+});
+
 /** For a reschedule: what is left out stays as it is. */
 export const exclusionFields = {
-  exclude: items.optional().meta({
-    description:
-      'Times that it does not fire at: dates and ranges of dates (on the clock of `timezone`), calendars, and cron expressions whose every match is left out.',
-    examples: [['2026-12-25', '2026-12-27..2026-12-31', 'calendar:cn-holidays', '* * * * 0']],
-  }),
-  only: items.optional().meta({
-    description: 'It fires at no other times than these; the same items as in `exclude`. Empty: at all.',
-    examples: [['calendar:trading-days']],
-  }),
-  onExcluded: z.enum(onExcludedPolicies).optional().meta({
-    description:
-      'What becomes of a time that is left out: nothing, or it moves to the same time of day on the next or previous day that is allowed.',
-  }),
+  exclude: exclude.optional(),
+  only: only.optional(),
+  onExcluded: onExcluded.optional(),
 };
 
 /** For whatever is defined as a whole. */
 export const exclusionFieldsWhole = {
-  exclude: exclusionFields.exclude.unwrap().default([]),
-  only: exclusionFields.only.unwrap().default([]),
-  onExcluded: exclusionFields.onExcluded.unwrap().default('skip'),
+  exclude: exclude.default([]),
+  only: only.default([]),
+  onExcluded: onExcluded.default('skip'),
 };
 
 export type ExclusionFields = Omit<Exclusions, 'timezone'>;

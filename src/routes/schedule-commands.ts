@@ -158,7 +158,7 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         operationId: 'triggerSchedule',
         summary: 'Run now',
         description:
-          'One more run at once; the schedule itself does not move. `Location` names the run. It counts as active for overlap.',
+          'One more run at once; the schedule itself does not move. `Location` names the run. It counts as active for overlap: with `skip` and a run that is active the answer is a run that was `skipped`.',
         params: scheduleRef,
         body: triggerInput,
         response: { 202: runAnswer, ...problems(404, 409, ...bodyProblems) },

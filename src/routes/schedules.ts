@@ -92,7 +92,7 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         operationId: 'putSchedule',
         summary: 'Create or replace a schedule by name',
         description:
-          'Schedules as code: the same request always leads to the same schedule. What it omits goes back to its default; history and counts are kept.',
+          'Schedules as code: the same request always leads to the same schedule. What it omits goes back to its default; history and counts are kept. A stopped schedule stays stopped: delete it first.',
         params: scheduleRef,
         body: replacementInput,
         response: { 200: scheduleAnswer, 201: scheduleAnswer, ...problems(409, ...bodyProblems) },

@@ -63,7 +63,9 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
       if (schedule === undefined) return await listRuns(db, filter, page);
       const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
       if (scheduleId === undefined)
-        throw notFound(`There is no schedule "${schedule}". GET /schedules lists them.`);
+        throw notFound(
+          `There is no schedule "${schedule}". GET /schedules lists them; the runs of a deleted one are found by its id.`,
+        );
       return await listRuns(db, { ...filter, scheduleId }, page);
     },
 

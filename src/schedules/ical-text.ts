@@ -51,7 +51,7 @@ export function readIcal(text: string): IcalComponent[] {
     const inside = open.at(-1)!;
     if (name === 'begin') {
       const component = { name: afterColon(content), line, properties: new Map(), components: [] };
-      if (inside === root && component.name !== 'VCALENDAR') throw notIcal(line);
+      if (inside === root && component.name !== 'VCALENDAR') throw notIcal(line, text);
       if (component.name === 'VEVENT') {
         events += 1;
         if (inside.name !== 'VCALENDAR')
@@ -65,7 +65,7 @@ export function readIcal(text: string): IcalComponent[] {
       inside.components.push(component);
       open.push(component);
     } else if (inside === root) {
-      throw notIcal(line);
+      throw notIcal(line, text);
     } else if (name === 'end') {
       if (afterColon(content) !== inside.name) {
         throw new InvalidCalendar(
@@ -86,7 +86,7 @@ export function readIcal(text: string): IcalComponent[] {
     const { name, line } = open.at(-1)!;
     throw new InvalidCalendar(`The ${name} that begins on line ${line} never ends: the text may be cut off.`);
   }
-  if (root.components.length === 0) throw notIcal(1);
+  if (root.components.length === 0) throw notIcal(1, text);
   return root.components;
 }
 
@@ -95,8 +95,15 @@ export function shown(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
-function notIcal(line: number): InvalidCalendar {
-  return new InvalidCalendar(`Line ${line}: an iCalendar text consists of BEGIN:VCALENDAR … END:VCALENDAR.`);
+function notIcal(line: number, text: string): InvalidCalendar {
+  const words = `Line ${line}: an iCalendar text consists of BEGIN:VCALENDAR … END:VCALENDAR, each on a line of its own.`;
+  // What curl -d makes of a file.
+  const isOneLine = !/[\r\n]/.test(text.trim()) && text.length > 40;
+  return new InvalidCalendar(
+    isOneLine
+      ? `${words} All of it is one line here; send a file with curl's --data-binary, not with -d.`
+      : words,
+  );
 }
 
 /**

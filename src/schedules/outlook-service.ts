@@ -10,9 +10,10 @@ import { startGroups } from './forecast-groups.ts';
 import { herdAt, herdMin, herdWarning } from './herd-warning.ts';
 import type { Locale } from './locale.ts';
 import type { Timing } from './schedule.ts';
-import { exclusionsHangOnName } from './schedule-next.ts';
+import { exclusionsHangOnName, hangsOnName } from './schedule-next.ts';
 import { nothingLeft, unknownCalendars } from './schedule-refusals.ts';
 import { filterOf, lastMs, nextTimes } from './trigger.ts';
+import { warningTexts } from './warning-words.ts';
 import { type Warning, warningsFor } from './warnings.ts';
 
 export type PreviewRequest = {
@@ -122,7 +123,11 @@ export function createOutlookService({
         onExcluded,
         jitterMs,
       });
-      return { timesMs, warnings: [...warnings, ...(await herdOf(timesMs[0], request))] };
+      const nameless: Warning[] =
+        seedName === '' && hangsOnName(timing)
+          ? [{ code: 'name_missing', message: warningTexts.name_missing[locale] }]
+          : [];
+      return { timesMs, warnings: [...nameless, ...warnings, ...(await herdOf(timesMs[0], request))] };
     },
 
     async forecast({ timezone, locale, ...range }) {

@@ -1,7 +1,7 @@
 /** What a command on a schedule is refused with. Each says the state and what to do. Pure. */
 import { conflict, DomainError, type Issue, invalid, notFound } from '../errors.ts';
 import { calendarsOf } from './exclusion.ts';
-import type { Exclusions, Schedule, Timing } from './schedule.ts';
+import type { Exclusions, Schedule, ScheduleStatus, Timing } from './schedule.ts';
 
 export function isNotFound(error: unknown): error is DomainError {
   return error instanceof DomainError && error.code === 'not_found';
@@ -11,14 +11,19 @@ export function unknownSchedule(ref: string): DomainError {
   return notFound(`There is no schedule "${ref}". GET /schedules lists them, POST /schedules creates one.`);
 }
 
-export function nameTaken(name: string): DomainError {
-  const detail = `The name "${name}" is taken. Choose another, or replace that schedule with PUT /schedules/${encodeURIComponent(name)}.`;
+/** `holder`: the status of the schedule that has the name. */
+export function nameTaken(name: string, holder: ScheduleStatus): DomainError {
+  const path = `/schedules/${encodeURIComponent(name)}`;
+  const detail =
+    holder === 'stopped'
+      ? `The name "${name}" is taken by a stopped schedule. Choose another, or delete that one first with DELETE ${path}.`
+      : `The name "${name}" is taken. Choose another, or replace that schedule with PUT ${path}.`;
   return conflict(detail, [{ pointer: '/name', detail }]);
 }
 
 export function stoppedIsFinal(schedule: Schedule): DomainError {
   return conflict(
-    `Schedule "${schedule.spec.name}" is stopped, which is final. Create a new one, or delete this one to use its name again.`,
+    `Schedule "${schedule.spec.name}" is stopped, which is final. Create a new one; to use its name again, first DELETE /schedules/${encodeURIComponent(schedule.spec.name)}.`,
   );
 }
 

@@ -166,7 +166,7 @@ export function createScheduleService({
     // What a resume may catch up are the times of this timing, and it had none before.
     const pausedAtMs = retimed && status === 'paused' ? { pausedAtMs: nowMs } : {};
     const stored = await updateSchedule(tx, schedule.id, { spec, status, ...pausedAtMs }, nowMs);
-    if (stored === 'name_taken') throw nameTaken(spec.name);
+    if (stored === 'name_taken') throw nameTaken(spec.name, 'active');
     if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
       await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
     }
@@ -211,7 +211,9 @@ export function createScheduleService({
   return {
     async create(spec) {
       const view = await db.transaction(async (tx) => await create(tx, spec));
-      if (view === 'name_taken') throw nameTaken(spec.name);
+      if (view === 'name_taken') {
+        throw nameTaken(spec.name, (await findSchedule(db, spec.name))?.status ?? 'active');
+      }
       onChange();
       return view;
     },

@@ -87,6 +87,10 @@ export const warningTexts = {
     en: '{past} of {all} instants are past and will not fire.',
     zh_CN: '{all} 个时刻中有 {past} 个已过去，不会触发。',
   },
+  name_missing: {
+    en: 'An H stands for a time by the name of the schedule; give `name` to see the times that it will have.',
+    zh_CN: 'H 按计划的名称决定时间；请提供 `name`，以得到其实际时间。',
+  },
   delay_from_end: {
     en: 'Its times hang on how long its runs take: the first run starts at once, each other {delay} after the end of the one before.',
     zh_CN: '其时间取决于运行时长：首次立即运行，之后每次在上一次结束 {delay}后运行。',

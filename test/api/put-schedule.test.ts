@@ -121,7 +121,7 @@ describe('it is refused', () => {
     await expectRefused(api, () => api.put('/schedules/nightly', definition), {
       status: 409,
       code: 'conflict',
-      words: /stopped, which is final.*delete this one/,
+      words: /stopped, which is final.*first DELETE/,
     });
   });
 });

@@ -73,7 +73,7 @@ test('it is final: no command brings it back', async () => {
     await expectRefused(api, () => api.post(`/schedules/ping/${command}`, body), {
       status: 409,
       code: 'conflict',
-      words: /"ping" is stopped, which is final\. Create a new one, or delete this one/,
+      words: /"ping" is stopped, which is final\. Create a new one; to use its name again, first DELETE/,
     });
   }
 });

@@ -175,7 +175,7 @@ describe('a compressed bomb', () => {
       saying(httpOf(brotliCompressSync(zeros, { params }), 'Content-Encoding: br')),
     );
     expect(await run({ url: server.url })).toMatchObject({ statusCode: 200, body: '', bodyTruncated: true });
-    expect(log).toEqual([expect.stringContaining('"br"')]);
+    expect(log[0]).toContain('"br"');
   });
 
   it('that is broken or cut costs the text, not the run', async () => {

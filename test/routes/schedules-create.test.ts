@@ -200,7 +200,7 @@ test.each<[string, Body, string[], RegExp?]>([
     'an overlap policy that is not there yet',
     { ...ping, overlap: 'queue_all' },
     ['/overlap'],
-    /yet; use skip or allow/,
+    /must be "skip" or "allow"/,
   ],
   ['an unknown catch-up policy', { ...ping, catchUp: 'some' }, ['/catchUp']],
   ['a catch-up window of a second', { ...ping, catchUpWindow: '1s' }, ['/catchUpWindow']],

@@ -106,9 +106,17 @@ describe('create', () => {
 describe('create refuses', () => {
   const count = async () => (await house.schedules.list({}, { limit: 200, after: null })).items.length;
 
-  it('a name that is taken, also by a stopped schedule, and says what to do', async () => {
+  it('a name that a stopped schedule has, and says that it must be deleted first', async () => {
+    await house.create({ name: 'over' });
+    await house.schedules.stop('over', null);
+    await expect(house.create({ name: 'over' })).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('DELETE /schedules/over'),
+    });
+  });
+
+  it('a name that is taken, and says what to do', async () => {
     await house.create({ name: 'taken' });
-    await house.schedules.stop('taken', null);
     await expect(house.create({ name: 'taken' })).rejects.toMatchObject({
       code: 'conflict',
       message:

@@ -60,6 +60,9 @@ export function createTaskJob({ dispatcher = createTaskDispatcher(), version }: 
       if (note !== null) context.log(note, 'warn');
       const { statusCode } = answer.response;
       if (!isExpected(statusCode)) throw statusError(answer, input.expectStatus, text, context.now());
+      context.log(
+        `${answer.request.method} ${displayUrl(answer.request.url)} answered ${statusCode} in ${durationMs} ms`,
+      );
       return { statusCode, durationMs, body: text, ...(isTruncated ? { bodyTruncated: true as const } : {}) };
     },
   });
