@@ -17,6 +17,7 @@ import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { createHealth } from './health.ts';
 import { houseJobs } from './jobs/house-jobs.ts';
+import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
@@ -43,6 +44,8 @@ export type ComposeOptions = {
   version: string;
   /** Job types beside those of the house; benchmarks and tests bring theirs. */
   moreJobs?: readonly JobType[];
+  /** Where the processes of isolated runs find them. */
+  jobModule?: JobModule;
 };
 
 const clockSyncEveryMs = 10_000;
@@ -52,6 +55,11 @@ const applyCalendarsEveryMs = 10_000;
 const clockStepToldMs = 500;
 /** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
 const graphileShare = 0.4;
+/**
+ * Of the rest, what callers of the API may hold, all together: however many wait for one schedule's lock, fires, leases
+ * and the clock have connections of their own.
+ */
+const callersShare = 0.4;
 
 export async function startService({
   config,
@@ -59,6 +67,7 @@ export async function startService({
   logger,
   version,
   moreJobs = [],
+  jobModule = { url: import.meta.resolve('./jobs/house-jobs.ts'), settings: { version } },
 }: ComposeOptions): Promise<Service> {
   const has = (role: Role) => config.roles.includes(role);
   await migrate(databaseUrl);
@@ -70,12 +79,12 @@ export async function startService({
   );
   const onFault = (error: Error) =>
     logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`);
-  const { db, pool, close } = openDatabase({
-    url: databaseUrl,
-    connectionsMax: Math.max(4, config.databaseConnectionsMax - (has('worker') ? graphileConnections : 0)),
-    name: 'carillon',
-    onFault,
-  });
+  const others = Math.max(6, config.databaseConnectionsMax - (has('worker') ? graphileConnections : 0));
+  const callers = Math.floor(others * callersShare);
+  const open = (name: string, connectionsMax: number) =>
+    openDatabase({ url: databaseUrl, connectionsMax, name, onFault });
+  const { db, pool, close } = open('carillon', others - callers);
+  const api = open('carillon api', callers);
   const readClock = () => readDatabaseClock(pool);
   await clock.sync(readClock);
 
@@ -158,29 +167,30 @@ export async function startService({
           workers: config.workers,
           served: served.names,
           events: metrics.worker,
+          jobModule,
         });
 
   const onChange = () => dispatching?.wake();
   const schedules = createScheduleService({
-    db,
+    db: api.db,
     clock,
     jobs: jobs.catalog,
     book,
     served: served.names,
     onChange,
   });
-  const calendars = createCalendarService({ db, clock, book, onChange });
+  const calendars = createCalendarService({ db: api.db, clock, book, onChange });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
       await calendars.applyPass();
       return applyCalendarsEveryMs;
     });
   }
-  const runs = createRunService({ db, clock, served: served.names });
+  const runs = createRunService({ db: api.db, clock, served: served.names });
   const app = await buildApp({
     schedules,
     calendars,
-    outlook: createOutlookService({ db, clock, book }),
+    outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching, worker }),
@@ -206,7 +216,7 @@ export async function startService({
     await Promise.all(background.map((each) => each.stop()));
     await httpClients.close().catch(tolerate('the HTTP client'));
     await graphilePool?.end().catch(tolerate('the graphile connections'));
-    await close().catch(tolerate('the database connections'));
+    await Promise.all([close(), api.close()]).catch(tolerate('the database connections'));
   }
 
   const stopOnce = () => {

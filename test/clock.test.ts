@@ -2,6 +2,41 @@ import { describe, expect, it } from 'vitest';
 import { createClock, toDate, toIso } from '../src/clock.ts';
 import { createHandClock } from './support/hand-clock.ts';
 
+describe('a correction', () => {
+  /** A clock that moves only when it is told to, and a remote one that is an hour ahead. */
+  function setup() {
+    let nowMs = 0;
+    const clock = createClock(() => nowMs);
+    const start = clock.now();
+    const asked =
+      (...tripsMs: number[]) =>
+      async () => {
+        const tripMs = tripsMs.shift() ?? 2;
+        nowMs += tripMs;
+        // As it was in the middle of a fast way there and a slow one back.
+        return start + nowMs - tripMs * 0.9 + 3_600_000;
+      };
+    return { clock, start, asked, elapsed: () => nowMs };
+  }
+
+  it('goes by the shortest of its round trips', async () => {
+    const { clock, start, asked, elapsed } = setup();
+    await clock.sync(asked(5000, 2, 900));
+    expect(clock.now() - start - elapsed()).toBeCloseTo(3_600_000 + 1 - 1.8, 1);
+  });
+
+  it('is put off when all of them are long, but for the first', async () => {
+    const { clock, start, asked, elapsed } = setup();
+    await clock.sync(asked(1000, 1000, 1000));
+    expect(clock.now() - start - elapsed()).toBeCloseTo(3_600_000 - 400, 1);
+    const before = clock.now();
+    expect(await clock.sync(asked(3000, 3000, 3000))).toBe(0);
+    expect(clock.now() - before).toBeCloseTo(9000, 5);
+    await clock.sync(asked(2));
+    expect(clock.now() - start - elapsed()).toBeCloseTo(3_600_000 - 0.8, 1);
+  });
+});
+
 describe('the corrected clock', () => {
   it('is the machine’s until it is told better, with fractions of a millisecond', () => {
     const clock = createClock();

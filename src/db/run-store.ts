@@ -28,6 +28,8 @@ export type ClaimedRun = {
   timeoutMs: number;
   retry: RetryPolicy;
   failures: number;
+  /** Attempts that were lost with their worker or their process. */
+  lost: number;
   signal: RunSignal | null;
 };
 
@@ -54,7 +56,8 @@ export async function startRuns(
       and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
     returning r.id, r.attempt, r.schedule_id as "scheduleId", r.schedule_name as "scheduleName",
       r.job_type as "jobType", r.input, (extract(epoch from r.scheduled_for) * 1000)::float8 as "scheduledForMs",
-      r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.signal`,
+      r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.lost::int as lost,
+      r.signal`,
   );
   return rows;
 }
@@ -62,8 +65,11 @@ export async function startRuns(
 export type RunRetry = {
   runId: string;
   attempt: number;
-  /** `waiting`: a step sleeps or is tried again later, which is no failure of the run. */
-  status: 'failed' | 'timed_out' | 'waiting';
+  /**
+   * `waiting`: a step sleeps or is tried again later; `lost`: the attempt's own process died. Neither is a failure of
+   * the run.
+   */
+  status: 'failed' | 'timed_out' | 'waiting' | 'lost';
   error: RunError | null;
   /** Why it waits, for readers. */
   reason?: string;
@@ -92,7 +98,8 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
     ),
     moved as (
       update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error, reason = a.reason,
-        failures = r.failures + case when a.status = 'waiting' then 0 else 1 end, worker_id = null
+        failures = r.failures + case when a.status in ('waiting', 'lost') then 0 else 1 end,
+        lost = least(r.lost + case when a.status = 'lost' then 1 else 0 end, 32767), worker_id = null
       from asked a, owned o where r.id = a.id and o.id = a.id
       returning r.id
     ),

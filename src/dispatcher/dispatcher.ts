@@ -17,14 +17,19 @@ import type { Clock } from '../clock.ts';
 import { commitWithoutWaiting, type Db } from '../db/client.ts';
 import { claimDue, nextDue, recordFires } from '../db/fire-store.ts';
 import { requeueDueRetries } from '../db/run-store.ts';
+import { createBreath } from '../schedules/breath.ts';
 import type { CalendarBook } from '../schedules/calendar-book.ts';
-import { planFires } from '../schedules/fire-plan.ts';
+import { type FirePlan, planFires } from '../schedules/fire-plan.ts';
 import type { Pulse } from './pulse.ts';
 
 export const claimBatchMax = 500;
 const retryBatchMax = 500;
-/** Nominal times that one transaction looks at, all its schedules together. */
+/** Nominal times that become a row each in one transaction, all its schedules together. */
 const timesPerPassMax = 2000;
+/** The same for times that are missed, many of which make one row. */
+const missedTimesPerPassMax = 20_000;
+/** Of one schedule with exclusions, whose times may be dear. */
+const excludedTimesMax = 50;
 
 export type DispatchCounts = {
   /** Schedules that were claimed. */
@@ -91,9 +96,25 @@ export async function dispatchPass({
       tx,
       claimed.map(({ timing }) => timing),
     );
-    const plans = claimed.map((schedule) =>
-      planFires({ ...schedule, calendars }, { nowMs: atMs, outages: pulse.outages(), timesMax }),
-    );
+    const missedTimesMax = Math.max(timesMax, Math.floor(missedTimesPerPassMax / claimed.length));
+    const outages = pulse.outages();
+    const breath = createBreath(clock);
+    const plans: FirePlan[] = [];
+    for (const schedule of claimed) {
+      const most = schedule.timing.exclusions === undefined ? Number.POSITIVE_INFINITY : excludedTimesMax;
+      plans.push(
+        planFires(
+          { ...schedule, calendars },
+          {
+            nowMs: atMs,
+            outages,
+            timesMax: Math.min(timesMax, most),
+            missedTimesMax: Math.min(missedTimesMax, most),
+          },
+        ),
+      );
+      await breath.take();
+    }
     const fires = plans.flatMap((plan) => plan.fires);
     if (fires.every((fire) => fire.status === 'queued')) await commitWithoutWaiting(tx);
     const states = plans.map((plan) => plan.state);

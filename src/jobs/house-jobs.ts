@@ -4,6 +4,14 @@ import { createTaskJob, type TaskJobOptions } from './task/task-job.ts';
 
 export type HouseJobsOptions = TaskJobOptions;
 
+/** What the process of an isolated run builds its job types from: plain JSON. */
+export type HouseJobSettings = { version: string };
+
+/** The same job types in the process of an isolated run. */
+export function jobs(settings: HouseJobSettings): readonly JobType[] {
+  return houseJobs(settings);
+}
+
 export function houseJobs({ dispatcher, version }: HouseJobsOptions): readonly JobType[] {
   return [createTaskJob({ dispatcher, version })];
 }

@@ -51,6 +51,8 @@ export interface JobType<I extends z.ZodType = z.ZodType, O extends z.ZodType = 
   readonly retry: RetryPolicy;
   /** Per attempt, start to close. */
   readonly timeoutMs: number;
+  /** Each attempt gets a process of its own: for work that could loop, or need much memory. Default: false. */
+  readonly isolated?: boolean;
   /** Shown in the docs; must be valid input. */
   readonly example: z.input<I>;
   run(context: JobContext, input: z.output<I>): Promise<z.input<O>>;

@@ -68,7 +68,7 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
       const key = { runId: run.id, attempt: run.attempt };
       const ofRun = { ...key, scheduleId: run.scheduleId, finishedAtMs };
       let written: Written;
-      if (end.kind === 'retry' || end.kind === 'waiting') {
+      if (end.kind !== 'ended') {
         const retry = retryOf(end, finishedAtMs);
         const { status, error } = retry;
         written = await retries.add({ ...key, ...retry });
@@ -78,7 +78,7 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
           const cancelled = told?.signal === 'cancel';
           written = await ends.add({
             ...ofRun,
-            status: cancelled || status === 'waiting' ? 'cancelled' : status,
+            status: !cancelled && (status === 'failed' || status === 'timed_out') ? status : 'cancelled',
             reason: cancelled ? 'cancelled_by_hand' : 'stopped',
             output: null,
             error,
@@ -152,12 +152,20 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
 }
 
 function retryOf(
-  end: AttemptEnd & { kind: 'retry' | 'waiting' },
+  end: AttemptEnd & { kind: 'retry' | 'waiting' | 'lost' },
   finishedAtMs: number,
 ): Omit<RunRetry, 'runId' | 'attempt'> {
   if (end.kind === 'waiting') {
     const nextAttemptAtMs = Math.max(finishedAtMs, end.untilMs);
     return { status: 'waiting', error: null, reason: end.reason, finishedAtMs, nextAttemptAtMs };
+  }
+  if (end.kind === 'lost') {
+    return {
+      status: 'lost',
+      error: end.error,
+      finishedAtMs,
+      nextAttemptAtMs: Math.max(finishedAtMs, end.untilMs),
+    };
   }
   const { status, error, retryInMs } = end;
   return { status, error, finishedAtMs, nextAttemptAtMs: finishedAtMs + retryInMs };

@@ -21,6 +21,8 @@ export type AttemptEnd =
   | { kind: 'retry'; status: 'failed' | 'timed_out'; error: RunError; retryInMs: number }
   /** A step sleeps or is tried again later. */
   | { kind: 'waiting'; untilMs: number; reason: string }
+  /** The process of an isolated attempt died; no failure of the run, but not for ever. */
+  | { kind: 'lost'; error: RunError; untilMs: number }
   /** The run is not this worker's any more, or is to be handed back; nothing is to be recorded. */
   | { kind: 'given_up' };
 
@@ -87,7 +89,7 @@ export async function runJob(
   } catch (thrown) {
     await steps.close();
     const why = live.abort.signal.reason;
-    if (why instanceof AttemptAborted) return aborted(why, failure);
+    if (why instanceof AttemptAborted) return endOfAbort(run, live, why);
     if (steps.over !== null && isInterruption(thrown)) {
       return steps.over.kind === 'waiting' ? waiting(steps.over) : stopped;
     }
@@ -198,11 +200,12 @@ async function untilAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise
   }
 }
 
-function aborted(why: AttemptAborted, failure: ReturnType<typeof failureOf>): AttemptEnd {
+/** How an attempt ends that was ended from outside. */
+export function endOfAbort(run: ClaimedRun, live: LiveAttempt, why: AttemptAborted): AttemptEnd {
   const error = { type: 'Timeout', message: why.message };
   switch (why.why) {
     case 'timeout':
-      return failure(error, { retryable: true }, 'timed_out');
+      return failureOf(run, live)(error, { retryable: true }, 'timed_out');
     case 'cancel':
       return { kind: 'ended', status: 'cancelled', reason: 'cancelled_by_hand', output: null, error: null };
     case 'lease_lost':

@@ -27,6 +27,8 @@ import { formatDuration } from '../duration.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
+import type { JobModule } from './isolated-protocol.ts';
+import { runIsolated } from './isolated-run.ts';
 import { createLease } from './lease.ts';
 import { createOutcomeRecorder } from './outcome-recorder.ts';
 import type { JobRegistry } from './registry.ts';
@@ -67,6 +69,8 @@ export type WorkerParts = {
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   events: WorkerEvents;
+  /** Where processes of isolated runs find their job types; null: they run in this one. */
+  jobModule: JobModule | null;
 };
 
 type Live = LiveAttempt & {
@@ -234,11 +238,12 @@ export function createWorker(parts: WorkerParts): Worker {
     parts.events.started(run, startedAtMs);
     if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
     if (!lease.held) abort(mine, 'lease_lost', 'The worker lost its lease.');
-    const end = await runJob(run, jobs.find(run.jobType), mine, {
-      clock,
-      log: log.log,
-      journal: journalOf(db, run, clock),
-    });
+    const job = jobs.find(run.jobType);
+    const inside = { clock, log: log.log, journal: journalOf(db, run, clock) };
+    const end =
+      job?.isolated === true && parts.jobModule !== null
+        ? await runIsolated(run, parts.jobModule, mine, inside)
+        : await runJob(run, job, mine, inside);
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, statusOf(end), finishedAtMs - startedAtMs);
@@ -326,12 +331,13 @@ async function until(limitMs: number, isTrue: () => boolean): Promise<void> {
 
 function statusOf(end: AttemptEnd): AttemptStatus {
   if (end.kind === 'given_up') return 'handed_back';
-  return end.kind === 'waiting' ? 'waiting' : end.status;
+  return end.kind === 'waiting' || end.kind === 'lost' ? end.kind : end.status;
 }
 
 /** What a reader of the run's log, and who watches the service, want to know of an attempt that did not succeed. */
 function tellEnd(run: ClaimedRun, end: AttemptEnd, { log }: AttemptLog, logger: Logger): void {
   if (end.kind === 'waiting') log('info', `attempt ${run.attempt} waits: ${end.reason}`);
+  if (end.kind === 'lost') log('error', `attempt ${run.attempt} is lost: ${end.error.message}`);
   if (end.kind !== 'retry' && end.kind !== 'ended') return;
   if (end.error === null) return;
   const what = `attempt ${run.attempt} ${end.status === 'timed_out' ? 'timed out' : end.status}: ${end.error.type}: ${end.error.message}`;

@@ -2,10 +2,12 @@
 import { z } from 'zod';
 import type { Issue } from '../errors.ts';
 import { onExcludedPolicies } from '../schedules/allowed-times.ts';
-import { exclusionsMax, InvalidExclusion, parseExclusion } from '../schedules/exclusion.ts';
+import { calendarsOf, exclusionsMax, InvalidExclusion, parseExclusion } from '../schedules/exclusion.ts';
 import type { Exclusions, Timing } from '../schedules/schedule.ts';
 
 const itemLengthMax = 300;
+/** Of one schedule, both lists together. */
+const calendarsMax = 20;
 const lists = ['exclude', 'only'] as const;
 
 const items = z.array(z.string().max(itemLengthMax)).max(exclusionsMax);
@@ -59,6 +61,10 @@ export function toExclusions(
         issues.push({ pointer: `/${list}/${index}`, detail: `\`${list}[${index}]\`: ${error.message}` });
       }
     }
+  }
+  if (calendarsOf([...exclude, ...only]).length > calendarsMax) {
+    const detail = `\`exclude\` and \`only\` name more than ${calendarsMax} calendars; put their days into fewer.`;
+    issues.push({ pointer: '/exclude', detail });
   }
   if (exclude.length + only.length === 0 && onExcluded === 'skip') return undefined;
   const tidy = (texts: readonly string[]) => texts.map((text) => text.trim());

@@ -69,12 +69,15 @@ function issuesOf(
   return error.issues.filter(isOurBound).flatMap((issue) => {
     const { path } = issue;
     if (issue.code !== 'unrecognized_keys') return [toIssue(path, wordsIn(part, issue, data), part)];
-    return issue.keys.map((key) => {
+    return issue.keys.slice(0, unknownKeysToldMax).map((key) => {
       const known = path.length === 0 && readOnly.includes(key);
       return toIssue([...path, key], known ? 'is read-only; leave it out' : unknownWords[part], part);
     });
   });
 }
+
+/** Of thousands of unknown fields the first are told; the next request tells the others. */
+const unknownKeysToldMax = 20;
 
 /** Beside a bound of ours zod tells that of safe integers, which is beyond it. */
 function isOurBound(issue: z.core.$ZodIssue): boolean {

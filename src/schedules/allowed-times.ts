@@ -73,6 +73,7 @@ function unmoved({ base, filter, budget }: Search, afterMs: number, beforeMs: nu
     budget.looksLeft -= 1;
     const at = base.next(after);
     if (at === null) return 'never';
+    budget.reachedMs = at;
     if (at >= beforeMs) return 'not_yet';
     const until = filter.excludedUntil(at);
     if (until === at) return at;

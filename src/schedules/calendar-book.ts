@@ -2,6 +2,7 @@
  * The calendars that timings name, ready for questions. What a calendar has is a function of its id and version, so
  * compiled ones are remembered; which version is in force is asked each time, in the transaction that it matters to.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { type CalendarVersion, readSpecs, readVersions } from '../db/calendar-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { type CalendarSpec, type CompiledCalendar, compileCalendar } from './calendar.ts';
@@ -19,7 +20,7 @@ export interface CalendarBook {
 }
 
 /** Stretches of time, 16 bytes each, of all remembered calendars together. */
-const intervalsMax = 2_000_000;
+const intervalsMax = 4_000_000;
 
 export function createCalendarBook(): CalendarBook {
   /** By id; the one used last is the last. */
@@ -74,6 +75,8 @@ export function createCalendarBook(): CalendarBook {
       unknown.map(({ id }) => id),
     );
     for (const each of specs) {
+      // Compiling one takes up to some 50 ms.
+      await turn();
       try {
         found.set(nameOf.get(each.id)!, compiled(each));
       } catch {

@@ -5,11 +5,11 @@ export const calendarBytesMax = 1_048_576;
 /** Dates and ranges, or events. */
 export const calendarEntriesMax = 10_000;
 /** Stretches of time after recurrences are expanded and before neighbours are merged. */
-export const calendarIntervalsMax = 200_000;
+export const calendarIntervalsMax = 50_000;
 /** Endless recurrences are expanded so many years ahead. */
 export const calendarYearsAhead = 40;
-/** Days that may be looked at while the rules of one calendar are expanded: about a second's work. */
-export const calendarDaysLookedAtMax = 3_000_000;
+/** Days that may be looked at while the rules of one calendar are expanded: some 200 ms of work. */
+export const calendarDaysLookedAtMax = 1_000_000;
 
 /**
  * A calendar that cannot be taken. The message names the entry, or the line and the event, and says what to

@@ -28,6 +28,7 @@ import { lockSchedule, updateSchedule } from '../db/schedule-store.ts';
 import { invalid } from '../errors.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { newId } from '../runs/run-id.ts';
+import { createBreath } from './breath.ts';
 import { type CalendarSpec, type CompiledCalendar, InvalidCalendar, readCalendar } from './calendar.ts';
 import type { CalendarBook } from './calendar-book.ts';
 import { statusAfter, timeFromNow } from './schedule-next.ts';
@@ -77,10 +78,14 @@ export function createCalendarService({ db, clock, book, onChange }: CalendarSer
       db,
       stored.map(({ id }) => id),
     );
-    return stored.map((calendar) => {
+    const breath = createBreath(clock);
+    const views: CalendarView[] = [];
+    for (const calendar of stored) {
+      await breath.take();
       const { events, intervals, firstMs, lastMs } = book.compiled(calendar);
-      return { ...calendar, usedBy: users.get(calendar.id) ?? 0, events, intervals, firstMs, lastMs };
-    });
+      views.push({ ...calendar, usedBy: users.get(calendar.id) ?? 0, events, intervals, firstMs, lastMs });
+    }
+    return views;
   }
 
   async function viewOf(name: string): Promise<CalendarView> {

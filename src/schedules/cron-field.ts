@@ -79,7 +79,7 @@ export function readItem(item: string, rule: FieldRule, seedName: string): numbe
 function readRange(from: string, to: string, item: string, rule: FieldRule): [number, number] {
   const low = readValue(from, item, rule);
   // A week that ends on Sunday: FRI-SUN is 5-7.
-  const high = rule === DAY_OF_WEEK && to === 'SUN' ? 7 : readValue(to, item, rule);
+  const high = rule === DAY_OF_WEEK && to === 'SUN' && low !== 0 ? 7 : readValue(to, item, rule);
   if (low <= high) return [low, high];
   const hint = rule === DAY_OF_WEEK && high === 0 ? '; Sunday at the end of a range is 7' : '';
   throw new InvalidCron(rule.field, `the range ${show(item)} runs backwards${hint}`);

@@ -2,6 +2,7 @@
  * What becomes of the nominal times of a schedule that are due: the whole decision, as a pure function.
  *
  * 1. List the nominal times whose due instant has come, oldest first, up to a limit; the rest waits for the next pass.
+ *    Where a time cannot be computed, those before it count all the same.
  * 2. Those that fell into an outage (nobody dispatched) belong to the catch-up policy, the others are live.
  * 3. Each becomes a run or a `skipped` record by the overlap policy, or a `missed` record by the catch-up policy.
  * 4. The first nominal time that is not due yet is the next.
@@ -65,12 +66,16 @@ export type FirePlan = { fires: PlannedFire[]; state: PlannedState };
 export type FirePlanOptions = {
   nowMs: number;
   outages: readonly Outage[];
-  /** At most so many nominal times are looked at; at least 1. */
+  /** At most so many nominal times are looked at that become a row each; at least 1. */
   timesMax: number;
+  /** At most so many are looked at in all; the others are missed, and many of those make one row. Default: timesMax. */
+  missedTimesMax?: number;
 };
 
 /** Missed nominal times of one pass are recorded one by one up to this many; older ones as one range. */
 export const missedRecordsMax = 100;
+/** Missed nominal times of a pass that is followed by another are a backlog from so many on, and one range. */
+const backlogFrom = 10;
 /** A schedule whose next time cannot be computed is looked at again after this long. */
 export const faultRetryMs = 60_000;
 
@@ -81,7 +86,7 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
   try {
     if (schedule.timing.trigger.kind === 'delay')
       return planDelayed(schedule, schedule.timing.trigger, options);
-    const { due, nextMs, moreCaught } = dueTimes(schedule, options);
+    const { due, nextMs, moreCaught, fault } = dueTimes(schedule, options);
     const reasons = missedReasons(schedule, due, moreCaught, options.nowMs);
     const missed = new Map<DueTime, string>();
     const fires: PlannedFire[] = [];
@@ -102,21 +107,26 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
       }
       fires.push(fire(schedule, time, starts ? 'queued' : 'skipped', starts ? null : 'overlap'));
     }
-    fires.unshift(...missedFires(schedule, due, missed));
-    return { fires, state: stateWith(schedule, runsLeft <= 0 ? null : nextMs) };
+    // Where more of them follow in the next pass, these are not the newest.
+    const isBacklog = moreCaught && missed.size > backlogFrom;
+    fires.unshift(...missedFires(schedule, due, missed, isBacklog ? 0 : missedRecordsMax));
+    if (runsLeft <= 0) return { fires, state: stateWith(schedule, null) };
+    if (fault !== null) return { fires, state: faultState(schedule, nextMs!, fault, options.nowMs) };
+    return { fires, state: stateWith(schedule, nextMs) };
   } catch (error) {
-    const retryAtMs = options.nowMs + faultRetryMs;
-    return {
-      fires: [],
-      state: {
-        scheduleId: schedule.id,
-        nextRunAtMs: schedule.nextRunAtMs,
-        dueAtMs: retryAtMs,
-        fault: `The next time could not be computed (${messageOf(error)}); it is tried again every minute. Reschedule it to mend it.`,
-        completed: false,
-      },
-    };
+    return { fires: [], state: faultState(schedule, schedule.nextRunAtMs, error, options.nowMs) };
   }
+}
+
+/** `nextMs`: the last nominal time that is known; it has its disposition already, or the fault is about itself. */
+function faultState(schedule: DueSchedule, nextMs: number, error: unknown, nowMs: number): PlannedState {
+  return {
+    scheduleId: schedule.id,
+    nextRunAtMs: nextMs,
+    dueAtMs: Math.max(nextMs, nowMs + faultRetryMs),
+    fault: `The next time could not be computed (${messageOf(error)}); it is tried again every minute. Reschedule it to mend it.`,
+    completed: false,
+  };
 }
 
 /** When a nominal time is due: its jitter later. */
@@ -125,7 +135,17 @@ export function dueAt(
   atMs: number,
 ): number {
   if (schedule.jitterMs === null) return atMs;
-  return atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, following(schedule, atMs));
+  return atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, followingOrNull(schedule, atMs));
+}
+
+/** A time that has come is due, whatever becomes of the one after it. */
+function followingOrNull(schedule: Parameters<typeof following>[0], atMs: number): number | null {
+  try {
+    return following(schedule, atMs);
+  } catch (error) {
+    if (schedule.timing.exclusions === undefined) throw error;
+    return null;
+  }
 }
 
 function following(
@@ -181,21 +201,41 @@ function planDelayed(
   };
 }
 
-function dueTimes(
-  schedule: DueSchedule,
-  options: FirePlanOptions,
-): { due: DueTime[]; nextMs: number | null; moreCaught: boolean } {
+type DueTimes = {
+  due: DueTime[];
+  /** The first that is not due yet; with a fault the last that is; null: there is none. */
+  nextMs: number | null;
+  /** Whether the next one fell into an outage as well. */
+  moreCaught: boolean;
+  /** Why the one after `nextMs` could not be computed. */
+  fault: unknown;
+};
+
+function dueTimes(schedule: DueSchedule, options: FirePlanOptions): DueTimes {
+  const { outages, nowMs, timesMax, missedTimesMax = timesMax } = options;
   const due: DueTime[] = [];
+  let rows = 0;
   let at: number | null = schedule.nextRunAtMs;
   while (at !== null) {
     const dueAtMs = dueAt(schedule, at);
-    if (dueAtMs > options.nowMs) return { due, nextMs: at, moreCaught: false };
-    const caught = inOutage(options.outages, dueAtMs);
-    if (due.length >= options.timesMax) return { due, nextMs: at, moreCaught: caught };
+    if (dueAtMs > nowMs) return { due, nextMs: at, moreCaught: false, fault: null };
+    const caught = inOutage(outages, dueAtMs);
+    const isRow = !caught || schedule.catchUp === 'all';
+    const isFull = due.length >= Math.max(timesMax, missedTimesMax) || (isRow && rows >= timesMax);
+    if (isFull && due.length > 0) {
+      return { due, nextMs: at, moreCaught: caught, fault: null };
+    }
+    if (isRow) rows += 1;
     due.push({ atMs: at, dueAtMs, caught });
-    at = following(schedule, at);
+    try {
+      at = following(schedule, at);
+    } catch (error) {
+      // A trigger that cannot be read has named nothing; one whose exclusions leave nothing more has named this.
+      if (schedule.timing.exclusions === undefined) throw error;
+      return { due, nextMs: at, moreCaught: false, fault: error };
+    }
   }
-  return { due, nextMs: null, moreCaught: false };
+  return { due, nextMs: null, moreCaught: false, fault: null };
 }
 
 function inOutage(outages: readonly Outage[], atMs: number): boolean {
@@ -225,9 +265,10 @@ function missedFires(
   schedule: DueSchedule,
   due: readonly DueTime[],
   missed: ReadonlyMap<DueTime, string>,
+  singlesMax: number,
 ): PlannedFire[] {
   const fires: PlannedFire[] = [];
-  let older = missed.size - missedRecordsMax;
+  let older = missed.size - singlesMax;
   // `as`, since the checker does not follow the assignments round the loop.
   let range = null as PlannedFire | null;
   for (const time of due) {

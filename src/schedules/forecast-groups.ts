@@ -26,6 +26,7 @@ export type ForecastItem = {
   filter?: Filter | null;
   onExcluded?: OnExcluded;
   timezone?: string;
+  timesMax?: number;
   /** Equal for equal filters. */
   filterKey?: string;
 };

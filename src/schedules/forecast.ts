@@ -28,6 +28,8 @@ export type ForecastGroup = {
   filter?: Filter | null;
   onExcluded?: OnExcluded;
   timezone?: string;
+  /** Fewer than the group budget, for times that are dear. */
+  timesMax?: number;
 };
 
 export type ForecastOptions = {
@@ -98,7 +100,7 @@ export function startForecast(options: ForecastOptions): ForecastRun {
       return;
     }
     const next = nextOf(group);
-    const limit = Math.min(left, groupBudget);
+    const limit = Math.min(left, groupBudget, group.timesMax ?? Number.POSITIVE_INFINITY);
     let at = next(fromMs - 1);
     for (let computed = 0; at !== null && at < untilMs; computed += 1) {
       if (computed >= limit) {

@@ -33,7 +33,11 @@ export type AllowedTime = {
  * Questions that may still be asked of trigger and filter. After an answer of null, 0 or less says that it
  * gave up.
  */
-export type LookBudget = { looksLeft: number };
+export type LookBudget = {
+  looksLeft: number;
+  /** How far the trigger's own times were looked at. */
+  reachedMs?: number;
+};
 
 /** What a question to the filter alone costs of a look. */
 const filterLook = 1 / 2;

@@ -1,9 +1,9 @@
 /** What is coming: the times of a trigger that is not stored, and the load of all schedules together. Reads only. */
-import { setImmediate as breathe } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
 import { countDue, listActiveTimings } from '../db/timing-store.ts';
 import { invalidAll } from '../errors.ts';
+import { createBreath, listTimes } from './breath.ts';
 import type { CalendarBook } from './calendar-book.ts';
 import { bucketsMax, type Forecast, startForecast } from './forecast.ts';
 import { startGroups } from './forecast-groups.ts';
@@ -12,8 +12,8 @@ import type { Locale } from './locale.ts';
 import type { Timing } from './schedule.ts';
 import { exclusionsHangOnName, hangsOnName } from './schedule-next.ts';
 import { nothingLeft, unknownCalendars } from './schedule-refusals.ts';
-import { filterOf, lastMs, nextTimes } from './trigger.ts';
-import { warningTexts } from './warning-words.ts';
+import { exclusionWeight, filterOf, lastMs, nextAfter } from './trigger.ts';
+import { fill, warningTexts } from './warning-words.ts';
 import { type Warning, warningsFor } from './warnings.ts';
 
 export type PreviewRequest = {
@@ -68,9 +68,8 @@ const dayMs = 86_400_000;
 const countMax = 100_000;
 /** A herd is at least this share of all schedules. */
 const herdShare = 0.1;
-/** Schedules per statement, and groups between two breaths: a few milliseconds each, so that no fire waits for it. */
+/** Schedules per statement: a few milliseconds, so that no fire waits for it. */
 const pageSize = 1_000;
-const groupsPerBreath = 50;
 /** Times that one forecast computes, and of one group of equal timings. A thousand take about a millisecond. */
 const timesMax = 500_000;
 const groupTimesMax = 10_080;
@@ -105,14 +104,11 @@ export function createOutlookService({
       const { exclusions, ...plain } = timing;
       const filter = filterOf(timing, seedName, calendars);
       const onExcluded = exclusions?.onExcluded ?? 'skip';
-      let timesMs: number[];
-      try {
-        timesMs =
-          timing.trigger.kind === 'delay' ? [] : nextTimes(timing, seedName, fromMs, count, calendars);
-      } catch (error) {
-        if (exclusions === undefined || !(error instanceof RangeError)) throw error;
-        throw nothingLeft(exclusions);
-      }
+      const next = (afterMs: number) => nextAfter(timing, seedName, afterMs, calendars);
+      const asked = timing.trigger.kind === 'delay' ? 0 : count;
+      const { timesMs, cut } = await listTimes(next, fromMs, asked, createBreath(clock));
+      if (cut !== null && (exclusions === undefined || !(cut instanceof RangeError))) throw cut;
+      if (cut !== null && timesMs.length === 0) throw nothingLeft(exclusions!);
       const warnings = warningsFor({
         timing: plain,
         seedName,
@@ -127,7 +123,12 @@ export function createOutlookService({
         seedName === '' && hangsOnName(timing)
           ? [{ code: 'name_missing', message: warningTexts.name_missing[locale] }]
           : [];
-      return { timesMs, warnings: [...nameless, ...warnings, ...(await herdOf(timesMs[0], request))] };
+      const short: Warning[] =
+        cut === null
+          ? []
+          : [{ code: 'cut_short', message: fill(warningTexts.cut_short[locale], { count: timesMs.length }) }];
+      const herd = await herdOf(timesMs[0], request);
+      return { timesMs, warnings: [...nameless, ...short, ...warnings, ...herd] };
     },
 
     async forecast({ timezone, locale, ...range }) {
@@ -135,6 +136,7 @@ export function createOutlookService({
       const untilMs = range.untilMs ?? fromMs + dayMs;
       const bucketMs = range.bucketMs ?? (untilMs - fromMs <= dayMs ? minuteMs : hourMs);
       checkRange(fromMs, untilMs, bucketMs);
+      const breath = createBreath(clock);
       const grouping = startGroups();
       let schedulesUnknown = 0;
       for (let after: string | null = null; ; ) {
@@ -157,6 +159,7 @@ export function createOutlookService({
                     filter,
                     onExcluded: exclusions!.onExcluded,
                     timezone: exclusions!.timezone,
+                    timesMax: timesMaxOf(timing),
                     filterKey: JSON.stringify([exclusions, exclusionsHangOnName(exclusions) ? name : '']),
                   },
             );
@@ -166,7 +169,7 @@ export function createOutlookService({
         }
         if (page.length < pageSize) break;
         after = page.at(-1)!.id;
-        await breathe();
+        await breath.take();
       }
       const run = startForecast({
         fromMs,
@@ -177,13 +180,13 @@ export function createOutlookService({
       });
       // What is left out when the budget is used up weighs least.
       const groups = grouping.groups().sort((a, b) => b.count - a.count);
-      for (const [index, group] of groups.entries()) {
+      for (const group of groups) {
+        await breath.take();
         try {
           run.add(group);
         } catch {
           schedulesUnknown += group.count;
         }
-        if (index % groupsPerBreath === 0) await breathe();
       }
       const forecast = run.result();
       const herd =
@@ -199,6 +202,12 @@ export function createOutlookService({
       return { ...forecast, fromMs, untilMs, bucketMs, schedulesUnknown, warnings };
     },
   };
+}
+
+/** What moves times costs many looks for each, and so does a long list. */
+function timesMaxOf(timing: Timing): number {
+  const moves = timing.exclusions!.onExcluded !== 'skip';
+  return Math.ceil(groupTimesMax / exclusionWeight(timing) ** 2 / (moves ? 20 : 1));
 }
 
 function checkRange(fromMs: number, untilMs: number, bucketMs: number): void {

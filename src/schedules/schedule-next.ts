@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type DueSchedule, dueAt } from './fire-plan.ts';
 import type { Exclusions, Schedule, ScheduleSpec, ScheduleStatus, Timing } from './schedule.ts';
-import { type Calendars, firstFire, nextAfter, nextTimes } from './trigger.ts';
+import { type Calendars, firstFire, nextAfter } from './trigger.ts';
 
 /**
  * An instant before the newest time that is due by `nowMs`, and not long before it: found by doubling steps back, so
@@ -117,29 +117,3 @@ export function exclusionsHangOnName(exclusions: Exclusions | undefined): boolea
 }
 
 const hasHash = (text: string) => /(^|[\s,])h/i.test(text);
-
-/**
- * The next `count` nominal times of a schedule, as if it stayed active; none where nothing will fire, and of a `delay`
- * no more than the next.
- */
-export function upcomingTimes(
-  schedule: Schedule,
-  nowMs: number,
-  count: number,
-  calendars: Calendars,
-): number[] {
-  if (schedule.status === 'stopped' || schedule.status === 'completed') return [];
-  const { timing, name } = schedule.spec;
-  const { nextRunAtMs } = schedule;
-  try {
-    if (timing.trigger.kind === 'delay') {
-      if (nextRunAtMs === null) return [];
-      return nextTimes(timing, name, nextRunAtMs - timing.trigger.delayMs, Math.min(count, 1), calendars);
-    }
-    if (nextRunAtMs === null) return nextTimes(timing, name, nowMs, count, calendars);
-    return [nextRunAtMs, ...nextTimes(timing, name, nextRunAtMs, count - 1, calendars)];
-  } catch {
-    // Told in `fault`.
-    return [];
-  }
-}

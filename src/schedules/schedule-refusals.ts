@@ -64,7 +64,7 @@ export function nothingLeft(exclusions: Exclusions): DomainError {
   const pointer = exclusions.only.length > 0 ? '/only' : '/exclude';
   return invalid(
     pointer,
-    'With what `exclude` and `only` leave out it never fires; leave it at least one time to come.',
+    'With what `exclude` and `only` leave out it never fires, as far as could be looked; leave it at least one time to come.',
   );
 }
 

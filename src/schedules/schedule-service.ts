@@ -29,6 +29,7 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
+import { createBreath } from './breath.ts';
 import { type CalendarBook, namedCalendars } from './calendar-book.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { decideOverlap } from './overlap.ts';
@@ -41,7 +42,6 @@ import {
   roomForRuns,
   statusAfter,
   timeFromNow,
-  upcomingTimes,
 } from './schedule-next.ts';
 import {
   completedIsOver,
@@ -57,6 +57,7 @@ import {
 import { viewOf, viewsOf } from './schedule-view.ts';
 import { catchUpPause, dropPending, type Moment, settle } from './settle.ts';
 import { type Calendars, firstFire } from './trigger.ts';
+import { upcomingTimes } from './upcoming.ts';
 
 export type ScheduleFilter = ScheduleListFilter;
 
@@ -104,6 +105,8 @@ export function createScheduleService({
   served,
   onChange,
 }: ScheduleServiceParts): ScheduleService {
+  const viewed = { book, clock };
+
   async function locked(tx: Tx, ref: string): Promise<StoredSchedule> {
     const schedule = await lockSchedule(tx, ref);
     if (schedule === null) throw unknownSchedule(ref);
@@ -136,7 +139,7 @@ export function createScheduleService({
       const found = await locked(tx, ref);
       const moment = await momentOf(tx, found);
       await act(tx, await settle(tx, found, moment), moment);
-      return await viewOf(tx, book, (await findSchedule(tx, found.id))!, moment.nowMs);
+      return await viewOf(tx, viewed, (await findSchedule(tx, found.id))!, moment.nowMs);
     });
     onChange();
     return view;
@@ -197,7 +200,7 @@ export function createScheduleService({
     if (!inserted) return 'name_taken';
     await insertState(tx, id, known(next));
     if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
-    return await viewOf(tx, book, (await findSchedule(tx, id))!, nowMs);
+    return await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
   }
 
   /** They stay as they are until the schedule is stored, so the next time is computed by what is in force then. */
@@ -244,12 +247,12 @@ export function createScheduleService({
     async get(ref) {
       const found = await findSchedule(db, ref);
       if (found === null) throw unknownSchedule(ref);
-      return await viewOf(db, book, found, clock.now());
+      return await viewOf(db, viewed, found, clock.now());
     },
 
     async list(filter, page) {
       const { items, next } = await listSchedules(db, filter, page);
-      return { items: await viewsOf(db, book, items, clock.now()), next };
+      return { items: await viewsOf(db, viewed, items, clock.now()), next };
     },
 
     update: (ref, change) =>
@@ -356,7 +359,10 @@ export function createScheduleService({
       const schedule = await findSchedule(db, ref);
       if (schedule === null) throw unknownSchedule(ref);
       const calendars = await book.read(db, [schedule.spec.timing]);
-      return { schedule, timesMs: upcomingTimes(schedule, clock.now(), count, calendars) };
+      return {
+        schedule,
+        timesMs: await upcomingTimes(schedule, clock.now(), count, calendars, createBreath(clock)),
+      };
     },
   };
 }

@@ -34,7 +34,7 @@ export function nextAfter(
   const filter = filterOf(timing, seedName, calendars);
   if (filter === null) return nextNamed(timing, seedName, afterMs);
   const { trigger, startAtMs, endAtMs } = timing;
-  const budget: LookBudget = { looksLeft: looksMax };
+  const budget: LookBudget = { looksLeft: Math.ceil(looksMax / exclusionWeight(timing)) };
   const found =
     trigger.kind === 'delay'
       ? firstAllowed(nextNamed(timing, seedName, afterMs), filter, budget)
@@ -47,8 +47,8 @@ export function nextAfter(
           startAtMs === null ? afterMs : Math.max(afterMs, startAtMs - 1),
           budget,
         )?.atMs ?? null);
-  if (found === null && budget.looksLeft <= 0) {
-    throw new RangeError(`its exclusions leave none of the next ${looksMax} times that were looked at`);
+  if (found === null && budget.looksLeft <= 0 && (budget.reachedMs ?? 0) - afterMs < neverAfterMs) {
+    throw new RangeError('its exclusions leave none of the times that were looked at');
   }
   return found !== null && found > Math.min(endAtMs ?? lastMs, lastMs) ? null : found;
 }
@@ -85,6 +85,18 @@ export function firstFire(
   if (trigger.kind !== 'delay') return nextAfter(timing, seedName, nowMs, calendars);
   return nextAfter(timing, seedName, Math.floor(nowMs) - trigger.delayMs, calendars);
 }
+
+/**
+ * What a look at a timing's exclusions costs, in looks at one with a few items: long lists are looked at less often, so
+ * that no question takes longer than some 50 ms.
+ */
+export function exclusionWeight({ exclusions }: Timing): number {
+  if (exclusions === undefined) return 1;
+  return 1 + (exclusions.exclude.length + exclusions.only.length) / 10;
+}
+
+/** Where looks run out and nothing was allowed for so long, nothing ever will be. */
+const neverAfterMs = 5 * 366 * 86_400_000;
 
 /** What a timing's exclusions allow; null when it has none. Throws RangeError for a calendar that is not given. */
 export function filterOf(

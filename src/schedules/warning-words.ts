@@ -91,6 +91,10 @@ export const warningTexts = {
     en: 'An H stands for a time by the name of the schedule; give `name` to see the times that it will have.',
     zh_CN: 'H 按计划的名称决定时间；请提供 `name`，以得到其实际时间。',
   },
+  cut_short: {
+    en: 'Only the first {count} times are shown: what is left out makes it too dear to look further.',
+    zh_CN: '仅显示前 {count} 次：排除规则使继续计算的代价过高。',
+  },
   delay_from_end: {
     en: 'Its times hang on how long its runs take: the first run starts at once, each other {delay} after the end of the one before.',
     zh_CN: '其时间取决于运行时长：首次立即运行，之后每次在上一次结束 {delay}后运行。',

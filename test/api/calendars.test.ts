@@ -169,11 +169,15 @@ describe('a schedule', () => {
     await expectRefused(api, () => api.post('/schedules', { name: 'a', ...daily, ...fields }), refusal);
   });
 
-  test('a preview of a calendar that there is not, or with nothing left, is refused', async () => {
+  test('a preview of a calendar that there is not is refused, and one with nothing left warns', async () => {
     const preview = (fields: object) =>
       api.post('/schedules/preview', { ...daily, job: undefined, ...fields });
     expectProblem(await preview({ exclude: ['calendar:none'] }), { status: 400, pointers: ['/exclude/0'] });
-    expectProblem(await preview({ exclude: ['0 2 * * *'] }), { status: 400, pointers: ['/exclude'] });
+    // It may be asked about all the same; a schedule of it is refused.
+    expect((await preview({ exclude: ['0 2 * * *'] })).body).toMatchObject({
+      fires: [],
+      warningDetails: [{ code: 'excluded_all_year' }],
+    });
   });
 });
 

@@ -44,6 +44,7 @@ function setup(run: Run, changes: Partial<ClaimedRun> = {}, type: Partial<JobTyp
     timeoutMs: 60_000,
     retry,
     failures: 0,
+    lost: 0,
     signal: null,
     ...changes,
   };

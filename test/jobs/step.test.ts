@@ -55,6 +55,7 @@ function setup(options: { retry?: ClaimedRun['retry']; timeoutMs?: number } = {}
       timeoutMs: options.timeoutMs ?? 3_600_000,
       retry: options.retry ?? noRetry,
       failures: attempt - 1,
+      lost: 0,
       signal: null,
     };
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };

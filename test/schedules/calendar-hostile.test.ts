@@ -65,7 +65,7 @@ describe('a hostile body is answered within a second or so', { timeout: 10_000 }
     ['SECONDLY;BYMONTH=2;BYMONTHDAY=30', /must have one of FREQ=/],
     ['DAILY;COUNT=2000000000', /^14762 stretches/],
     ['YEARLY;INTERVAL=1000000000', /^1 stretches/],
-    [`DAILY;BYHOUR=${numbers(24)};BYMINUTE=${numbers(60)}`, /more than 200000 times/],
+    [`DAILY;BYHOUR=${numbers(24)};BYMINUTE=${numbers(60)}`, /more than 50000 times/],
     [
       `YEARLY;BYDAY=SU,MO,TU,WE,TH,FR,SA;BYHOUR=${numbers(24)};BYMINUTE=${numbers(60)};BYSECOND=${numbers(60)}`,
       /take too long to expand/,
@@ -77,7 +77,8 @@ describe('a hostile body is answered within a second or so', { timeout: 10_000 }
   it.each([
     ['00000101', /before 1601/],
     ['00010101', /before 1601/],
-    ['16010101', /^1 stretches/],
+    ['16010101', /more than 50000 times/],
+    ['19700101', /^1 stretches/],
     ['99991231', /^0 stretches/],
     ['99999999', /not in the calendar/],
   ])('that begins on %s and repeats for ever', (start, expected) => {
@@ -143,9 +144,10 @@ describe('a hostile body is answered within a second or so', { timeout: 10_000 }
 
   it('of ten thousand events that repeat for ever', () => {
     const daily = `${event('DTSTART:16010101', 'RRULE:FREQ=DAILY')}\n`;
-    expect(outcome(calendar(daily.repeat(9_999)))).toMatch(/more than 200000 times/);
+    expect(outcome(calendar(daily.repeat(9_999)))).toMatch(/more than 50000 times/);
     const never = `${event('DTSTART:20260101', 'RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30')}\n`;
-    expect(outcome(calendar(never.repeat(9_999)))).toBe('0 stretches');
+    expect(outcome(calendar(never.repeat(9_999)))).toMatch(/take too long/);
+    expect(outcome(calendar(never.repeat(999)))).toBe('0 stretches');
   });
 });
 

@@ -16,6 +16,12 @@ function refusal(text: string): InvalidCron {
   return expect.fail(`${JSON.stringify(text)} was accepted`);
 }
 
+describe('a range of Sundays', () => {
+  it.each(['0-0', '7-7', 'SUN-SUN', 'SUN-0', 'sun'])('%s is Sunday', (days) => {
+    expect(parse(`0 0 * * ${days}`)).toEqual({ ...parse('0 0 * * 0'), source: expect.anything() });
+  });
+});
+
 describe('what is read', () => {
   it.each<[string, Partial<ReturnType<typeof parse>>]>([
     ['0 2 * * *', { seconds: [0], minutes: [0], hours: [2], months: range(1, 12), hasSeconds: false }],

@@ -13,7 +13,7 @@ import {
 } from '../../src/schedules/fire-plan.ts';
 import { catchUpPolicies, overlapPolicies, type Timing, type Trigger } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
-import { at, cron, DAY, every, HOUR, MINUTE, ms, SECOND } from '../support/timings.ts';
+import { at, cron, DAY, every, HOUR, less, MINUTE, ms, SECOND } from '../support/timings.ts';
 
 const seed = 20_260_301;
 const id = '018f3c9e-7b00-7000-8000-000000000001';
@@ -291,6 +291,82 @@ describe('catch-up after an outage', () => {
     ]);
   });
 });
+
+describe('a backlog of missed times', () => {
+  it('is one range a pass, however many schedules share it, and the newest are told one by one', () => {
+    const down = { fromMs: t('00:00'), untilMs: t('00:00') + DAY };
+    let next: number | null = t('00:01');
+    const ranges: number[] = [];
+    let singles = 0;
+    while (next !== null && next < down.untilMs) {
+      const due = schedule({ timing: every(MINUTE), catchUp: 'none', nextRunAtMs: next });
+      const { fires, state } = plan(due, down.untilMs, { outages: [down], timesMax: 4, missedTimesMax: 40 });
+      for (const { missedCount } of fires) {
+        if (missedCount === null) singles += 1;
+        else ranges.push(missedCount);
+      }
+      next = state.nextRunAtMs;
+    }
+    expect(singles).toBeLessThanOrEqual(missedRecordsMax);
+    expect(ranges.reduce((sum, count) => sum + count, 0) + singles).toBe(24 * 60);
+    expect(ranges.every((count) => count === 40)).toBe(true);
+  });
+
+  it('is never wider than the rows that a pass may write', () => {
+    const down = { fromMs: t('00:00'), untilMs: t('00:00') + DAY };
+    const due = schedule({
+      timing: every(MINUTE),
+      catchUp: 'all',
+      catchUpWindowMs: 2 * DAY,
+      nextRunAtMs: t('00:01'),
+    });
+    const { fires } = plan(due, down.untilMs, { outages: [down], timesMax: 4, missedTimesMax: 40 });
+    expect(fires).toHaveLength(4);
+  });
+});
+
+describe('exclusions that leave nothing more', () => {
+  const only = (text: string) => less(every(HOUR), [], { only: [text] });
+
+  it('do not take the last time from the schedule, with jitter or without', () => {
+    for (const jitterMs of [null, 5 * MINUTE]) {
+      const due = schedule({ timing: only('2026-03-01'), nextRunAtMs: t('23:00'), jitterMs });
+      const planned = plan(due, t('23:00') + 10 * MINUTE);
+      expect(planned.fires).toMatchObject([{ scheduledForMs: t('23:00'), status: 'queued' }]);
+      expect(planned.state).toMatchObject({ completed: true, nextRunAtMs: null, fault: null });
+    }
+  });
+
+  it('are no fault when they were looked at for years', () => {
+    const timing = {
+      ...cron('28 11 * * *'),
+      ...pick(less(cron('* * * * *'), [], { only: ['2026-03-01', '* 0-5 * * *'] })),
+    };
+    const due = schedule({ timing, nextRunAtMs: t('11:28') });
+    const planned = plan(due, t('11:28'));
+    expect(planned.fires).toMatchObject([{ scheduledForMs: t('11:28'), status: 'queued' }]);
+    expect(planned.state).toMatchObject({ completed: true, fault: null });
+  });
+
+  it('are a fault that keeps the fire when looks run out before', () => {
+    const timing = {
+      ...cron('*/30 * * * * *'),
+      ...pick(less(cron('* * * * *'), [], { only: ['28 11 1 3 *', '1-59/2 * * * * *'] })),
+    };
+    const due = schedule({ timing, nextRunAtMs: t('11:28:30'), jitterMs: 5 * SECOND });
+    const planned = plan(due, t('11:29'));
+    expect(planned.fires).toMatchObject([{ scheduledForMs: t('11:28:30'), status: 'queued' }]);
+    expect(planned.state.fault).toMatch(/exclusions leave none/);
+    // Looked at again a minute later it is the same fire, which the store knows already.
+    const again = plan({ ...due, nextRunAtMs: planned.state.nextRunAtMs! }, t('11:30'));
+    expect(again.fires.map((fire) => fire.runId)).toEqual(planned.fires.map((fire) => fire.runId));
+  });
+});
+
+/** The exclusions of a timing. */
+function pick({ exclusions }: Timing): Pick<Timing, 'exclusions'> {
+  return exclusions === undefined ? {} : { exclusions };
+}
 
 describe('more due times than one pass looks at', () => {
   it('are left to the next pass', () => {

@@ -2,6 +2,7 @@
 import pino from 'pino';
 import { startService } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
+import { jobs as isolatedJobs, isolatedModule } from './isolated-jobs.ts';
 import { steppingJob } from './stepping-job.ts';
 import { testJobs } from './test-jobs.ts';
 
@@ -11,7 +12,8 @@ const service = await startService({
   databaseUrl: config.databaseUrl!,
   logger: pino({ level: config.logLevel }),
   version: '0',
-  moreJobs: [...testJobs, steppingJob],
+  moreJobs: [...testJobs, ...isolatedJobs(), steppingJob],
+  jobModule: isolatedModule,
 });
 process.stdout.write(`\n  API    ${service.address}\n`);
 process.on('SIGTERM', () => void service.stop().then(() => process.exit(0)));

@@ -19,6 +19,7 @@ import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
 import type { JobSpec, ScheduleSpec } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
 import { createTestDatabase } from './database.ts';
+import { jobs as isolatedJobs, isolatedModule } from './isolated-jobs.ts';
 import { createLogRecorder, type LogLine } from './log-recorder.ts';
 import { openSession, type SqlSession } from './sql-session.ts';
 import { testJobs, testRetry } from './test-jobs.ts';
@@ -91,7 +92,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
       return await scripts.get(input.does)!(context, input);
     },
   });
-  const jobs = createJobRegistry([...testJobs, scripted]);
+  const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), scripted]);
   const served = () => ['default'];
   const schedules = createScheduleService({
     db,
@@ -128,6 +129,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
         workers: new Map(Object.entries(workers)),
         served: () => Object.keys(workers),
         events: { started: () => undefined, ended: () => undefined },
+        jobModule: isolatedModule,
       });
       onTestFinished(() => worker.stop(0).catch(() => undefined));
       await worker.start();
