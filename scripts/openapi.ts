@@ -14,6 +14,7 @@ import type { RunService } from '../src/runs/run-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
 import type { OutlookService } from '../src/schedules/outlook-service.ts';
 import type { ScheduleService } from '../src/schedules/schedule-service.ts';
+import type { SecretService } from '../src/secrets/secret-service.ts';
 
 const file = new URL('../openapi.yaml', import.meta.url);
 
@@ -27,6 +28,7 @@ export async function renderDocument(): Promise<string> {
     schedules: {} as ScheduleService,
     calendars: {} as CalendarService,
     outlook: {} as OutlookService,
+    secrets: {} as SecretService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },

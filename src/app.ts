@@ -26,16 +26,19 @@ import { runRoutes } from './routes/runs.ts';
 import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
+import { secretRoutes } from './routes/secrets.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { RunService } from './runs/run-service.ts';
 import type { CalendarService } from './schedules/calendar-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
 import type { OutlookService } from './schedules/outlook-service.ts';
 import type { ScheduleService } from './schedules/schedule-service.ts';
+import type { SecretService } from './secrets/secret-service.ts';
 
 export type AppParts = {
   schedules: ScheduleService;
   calendars: CalendarService;
+  secrets: SecretService;
   outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
@@ -130,6 +133,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     scheduleTimeRoutes(guarded, parts.schedules, parts.outlook);
     forecastRoutes(guarded, parts.outlook);
     calendarRoutes(guarded, parts.calendars);
+    secretRoutes(guarded, parts.secrets);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

@@ -10,6 +10,7 @@ import { createClock } from './clock.ts';
 import type { Config, Role } from './config.ts';
 import { openDatabase, openPool, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
+import { nameSecretUsers } from './db/secret-store.ts';
 import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
 import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
 import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
@@ -28,6 +29,8 @@ import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
 import { createScheduleService } from './schedules/schedule-service.ts';
+import { secretKeySource } from './secrets/secret-key.ts';
+import { createSecretService } from './secrets/secret-service.ts';
 
 export type Service = {
   app: FastifyInstance;
@@ -49,6 +52,7 @@ export type ComposeOptions = {
 };
 
 const clockSyncEveryMs = 10_000;
+const secretUsersTold = 20;
 /** Only what a node left undone when it died; who writes a calendar sees to its schedules at once. */
 const applyCalendarsEveryMs = 10_000;
 /** A correction beyond this is worth a line in the log. */
@@ -91,6 +95,12 @@ export async function startService({
   const httpClients = createTaskDispatcher();
   const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, version }), ...moreJobs]);
   const book = createCalendarBook();
+  const secrets = createSecretService({
+    db: api.db,
+    clock,
+    key: secretKeySource(config.secretKey, config.dataDir),
+    usersOf: (name) => nameSecretUsers(api.db, name, secretUsersTold),
+  });
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -168,6 +178,7 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
+          secrets,
         });
 
   const onChange = () => dispatching?.wake();
@@ -176,6 +187,7 @@ export async function startService({
     clock,
     jobs: jobs.catalog,
     book,
+    secrets,
     served: served.names,
     onChange,
   });
@@ -190,6 +202,7 @@ export async function startService({
   const app = await buildApp({
     schedules,
     calendars,
+    secrets,
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

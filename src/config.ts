@@ -1,5 +1,8 @@
 /** Environment → one frozen Config. With `main.ts` the only place that reads `process.env`. */
+
 import { z } from 'zod';
+import { messageOf } from './errors.ts';
+import { readSecretKey } from './secrets/secret-key.ts';
 
 export const roles = ['api', 'dispatcher', 'worker'] as const;
 export type Role = (typeof roles)[number];
@@ -12,6 +15,8 @@ export type Config = Readonly<{
   dataDir: string;
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   apiKey: string | null;
+  /** What secrets are sealed under; null: a key of the data directory's own. */
+  secretKey: string | null;
   roles: readonly Role[];
   /** Task queue → how many of its runs this process executes at once. */
   workers: ReadonlyMap<string, number>;
@@ -71,6 +76,14 @@ const databaseUrl = z
   .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
   .refine((url) => URL.canParse(url), 'is not a URL');
 
+const secretKey = z.string().superRefine((text, context) => {
+  try {
+    readSecretKey(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error) });
+  }
+});
+
 const environment = z.object({
   PORT: wholeNumber(0, 65_535).default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -82,6 +95,7 @@ const environment = z.object({
     .min(16, 'must have at least 16 characters')
     .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
     .optional(),
+  CARILLON_SECRET_KEY: secretKey.optional(),
   CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
   CARILLON_WORKERS: workers.prefault(workersDefault),
   CARILLON_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).default(20),
@@ -135,6 +149,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir: values.DATA_DIR,
     logLevel: values.LOG_LEVEL,
     apiKey,
+    secretKey: values.CARILLON_SECRET_KEY ?? null,
     roles: Object.freeze(values.CARILLON_ROLES),
     workers: values.CARILLON_WORKERS,
     shutdownGraceMs: values.CARILLON_SHUTDOWN_GRACE_SECONDS * 1000,

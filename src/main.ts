@@ -7,6 +7,7 @@ import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { messageOf } from './errors.ts';
+import { redactUrls } from './secrets/redaction.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -27,7 +28,14 @@ const startMsMax = 10_000;
 async function main(): Promise<void> {
   const config = readConfig();
   if (config === null) return;
-  const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime });
+  // What a child process inherits, and what a crash report may show.
+  for (const name of ['CARILLON_SECRET_KEY', 'CARILLON_API_KEY', 'DATABASE_URL']) delete process.env[name];
+  const logger = pino({
+    level: config.logLevel,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    hooks: { streamWrite: redactUrls },
+  });
   let stopService = async () => {};
   let stopDatabase = async () => {};
   /** When it began to stop. */

@@ -83,7 +83,7 @@ describe('the reader of imports', () => {
 describe('the layers', () => {
   it('db imports nothing above it but types, and the pure files on ids and states', () => {
     const pure = ['runs/run-id.ts', 'runs/run-state.ts'];
-    const above = ['runs', 'schedules', 'jobs', 'dispatcher', 'routes'];
+    const above = ['runs', 'schedules', 'secrets', 'jobs', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
     const types = ['run.ts', 'run-state.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
@@ -97,6 +97,7 @@ describe('the layers', () => {
 
   it.each([
     ['runs', ['schedules', 'jobs', 'dispatcher', 'routes']],
+    ['secrets', ['schedules', 'jobs', 'dispatcher', 'routes']],
     ['schedules', ['jobs', 'dispatcher', 'routes']],
     ['routes', ['db', 'dispatcher', 'jobs']],
     ['dispatcher', ['jobs', 'routes']],

@@ -24,6 +24,7 @@ describe('an empty environment', () => {
       dataDir: './data',
       logLevel: 'info',
       apiKey: null,
+      secretKey: null,
       roles: ['api', 'dispatcher', 'worker'],
       workers: new Map([
         ['default', 400],
@@ -62,6 +63,7 @@ describe('each variable', () => {
         CARILLON_WORKERS: ' default:1 , night.shift_2-a:2000',
         CARILLON_SHUTDOWN_GRACE_SECONDS: '0',
         CARILLON_DATABASE_CONNECTIONS: '6',
+        CARILLON_SECRET_KEY: 'A'.repeat(43),
         CARILLON_RETENTION_DAYS: '1',
       }),
     ).toEqual({
@@ -71,6 +73,7 @@ describe('each variable', () => {
       dataDir: '/var/lib/carillon',
       logLevel: 'silent',
       apiKey: key,
+      secretKey: 'A'.repeat(43),
       roles: ['worker', 'api'],
       workers: new Map([
         ['default', 1],
@@ -113,6 +116,8 @@ describe('each variable', () => {
     ['CARILLON_DATABASE_CONNECTIONS', '501'],
     ['CARILLON_RETENTION_DAYS', '0'],
     ['CARILLON_RETENTION_DAYS', 'never'],
+    ['CARILLON_SECRET_KEY', 'correct horse battery staple'],
+    ['CARILLON_SECRET_KEY', 'QQ=='],
     ['CARILLON_DATABASE_CONNECTIONS', '151'],
   ])('%s=%s is refused by name', (name, value) => {
     expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name}: .+`));
@@ -171,6 +176,7 @@ describe('.env.example', () => {
       'CARILLON_WORKERS',
       'CARILLON_SHUTDOWN_GRACE_SECONDS',
       'CARILLON_DATABASE_CONNECTIONS',
+      'CARILLON_SECRET_KEY',
       'CARILLON_RETENTION_DAYS',
     ];
     expect([...new Set(named)].sort()).toEqual(known.sort());

@@ -12,6 +12,7 @@ import { sql } from 'drizzle-orm';
 import {
   bigint,
   check,
+  customType,
   doublePrecision,
   foreignKey,
   index,
@@ -137,6 +138,48 @@ export const calendars = pgTable(
   (t) => [
     index('calendars_unapplied_idx').on(t.id).where(sql`applied_version < version`),
     check('calendars_version_check', sql`${t.version} >= 1 and ${t.appliedVersion} <= ${t.version}`),
+  ],
+);
+
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
+
+/** Texts that jobs use and nobody reads, sealed (secrets/secret-box.ts). */
+export const secrets = pgTable(
+  'secrets',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull().unique('secrets_name_key'),
+    description: text('description').notNull(),
+    sealed: bytes('sealed').notNull(),
+    /** Of the key that it is sealed under. */
+    keyId: text('key_id').notNull(),
+    version: integer('version').notNull(),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (t) => [check('secrets_version_check', sql`${t.version} >= 1`)],
+);
+
+/** Which secrets a schedule's input refers to; a secret in use cannot be deleted. */
+export const scheduleSecrets = pgTable(
+  'schedule_secrets',
+  {
+    secretId: uuid('secret_id').notNull(),
+    scheduleId: uuid('schedule_id').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.secretId, t.scheduleId] }),
+    index('schedule_secrets_schedule_idx').on(t.scheduleId),
+    foreignKey({
+      columns: [t.secretId],
+      foreignColumns: [secrets.id],
+      name: 'schedule_secrets_secret_fk',
+    }).onDelete('restrict'),
+    foreignKey({
+      columns: [t.scheduleId],
+      foreignColumns: [schedules.id],
+      name: 'schedule_secrets_schedule_fk',
+    }).onDelete('cascade'),
   ],
 );
 

@@ -4,6 +4,7 @@
  * a job in an endless loop hears nothing.
  */
 import { Worker } from 'node:worker_threads';
+import { redactorOf } from '../secrets/redaction.ts';
 import type { FromChild, JournalCall, ToChild } from './isolated-protocol.ts';
 import type { JobType } from './job.ts';
 import { createJobRegistry } from './registry.ts';
@@ -44,14 +45,16 @@ process.on('message', (message: ToChild) => {
 });
 
 async function execute(start: ToChild & { kind: 'start' }): Promise<void> {
+  // Before anything is awaited: a stop may come meanwhile.
+  live.stopRequested ||= start.stopRequested;
   const { jobs } = (await import(start.module.url)) as { jobs(settings: unknown): readonly JobType[] };
-  live.stopRequested = start.stopRequested;
   const job = createJobRegistry(jobs(start.module.settings)).find(start.run.jobType);
   const offsetMs = start.nowMs - performance.now();
   const end = await runJob(start.run, job, live, {
     clock: { now: () => performance.now() + offsetMs, monotonic: () => performance.now() },
     log: (level, message) => send({ kind: 'log', level, message: String(message) }),
     journal,
+    redact: redactorOf(new Map(start.secrets)),
   });
   send({ kind: 'end', end }, () => process.exit(0));
 }

@@ -8,7 +8,16 @@ import type { Progress, StepRecord } from './step.ts';
 export type JobModule = { url: string; settings: unknown };
 
 export type ToChild =
-  | { kind: 'start'; run: ClaimedRun; module: JobModule; nowMs: number; stopRequested: boolean }
+  | {
+      kind: 'start';
+      /** With its secrets in its input, which this channel alone carries. */
+      run: ClaimedRun;
+      /** The secrets by name, to be redacted. */
+      secrets: [name: string, value: string][];
+      module: JobModule;
+      nowMs: number;
+      stopRequested: boolean;
+    }
   | { kind: 'abort'; why: AbortReason; message: string }
   | { kind: 'stop' }
   | { kind: 'reply'; id: number; value?: unknown; error?: string };

@@ -34,12 +34,14 @@ const lostRetryMs = 1_000;
 
 const program = fileURLToPath(new URL('./isolated-child.ts', import.meta.url));
 
-/** Never throws. */
+export type IsolatedParts = RunJobParts & { secrets: ReadonlyMap<string, string> };
+
+/** Never throws. `run` has its secrets in its input. */
 export async function runIsolated(
   run: ClaimedRun,
   module: JobModule,
   live: LiveAttempt,
-  parts: RunJobParts,
+  parts: IsolatedParts,
 ): Promise<AttemptEnd> {
   const timeout = setTimeout(
     () => abort(live, 'timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
@@ -63,7 +65,7 @@ async function attend(
   run: ClaimedRun,
   module: JobModule,
   live: LiveAttempt,
-  { clock, log, journal }: RunJobParts,
+  { clock, log, journal, redact, secrets }: IsolatedParts,
 ): Promise<AttemptEnd> {
   const { promise, resolve } = Promise.withResolvers<AttemptEnd>();
   const send = (message: ToChild) => {
@@ -89,7 +91,7 @@ async function attend(
     const why = live.abort.signal.reason;
     // It was told to end, or killed since it did not.
     if (why instanceof AttemptAborted) resolve(endOfAbort(run, live, why));
-    else resolve(lost(run, clock, `it ended with ${signal ?? `code ${code}`}${told(lastWords)}`));
+    else resolve(lost(run, clock, `it ended with ${signal ?? `code ${code}`}${redact(told(lastWords))}`));
   });
   child.on('message', (message: FromChild) => {
     if (message.kind === 'end') resolve(message.end);
@@ -98,7 +100,14 @@ async function attend(
   });
   if (live.abort.signal.aborted) onAbort();
   else live.abort.signal.addEventListener('abort', onAbort, { once: true });
-  send({ kind: 'start', run, module, nowMs: clock.now(), stopRequested: live.stopRequested });
+  send({
+    kind: 'start',
+    run,
+    secrets: [...secrets],
+    module,
+    nowMs: clock.now(),
+    stopRequested: live.stopRequested,
+  });
   try {
     return await promise;
   } finally {

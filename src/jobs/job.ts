@@ -25,6 +25,8 @@ export interface JobContext {
   now(): number;
   /** A line for the run's log (`GET /runs/{id}/logs`). */
   log(message: string, level?: LogLevel): void;
+  /** Takes the run's secrets out of a text; for what a job cuts before it tells it. All else is redacted for it. */
+  redact(text: string): string;
   /**
    * Runs `fn` once for this run and keeps its output, which later attempts are given instead. Names are unique within
    * a job. See step.ts for what a crash leaves.

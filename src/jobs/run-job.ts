@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { ClaimedRun } from '../db/run-store.ts';
 import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
+import { type Redact, redactJson } from '../secrets/redaction.ts';
 import type { JobContext, JobType, LogLevel } from './job.ts';
 import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
 import { createSteps, type StepJournal, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
@@ -52,6 +53,8 @@ export type RunJobParts = {
   log(level: LogLevel, message: string): void;
   /** Where the run's steps are kept. */
   journal: StepJournal;
+  /** Takes the run's secrets out of what is kept or shown; before it is cut, since half a secret is not found. */
+  redact: Redact;
 };
 
 export async function runJob(
@@ -60,7 +63,7 @@ export async function runJob(
   live: LiveAttempt,
   parts: RunJobParts,
 ): Promise<AttemptEnd> {
-  const failure = failureOf(run, live);
+  const failure = failureOf(run, live, parts.redact);
   if (job === undefined) {
     return failure(
       { type: 'UnknownJobType', message: `No job type "${run.jobType}" in this worker.` },
@@ -81,7 +84,7 @@ export async function runJob(
     // What is cancelled before it began does not begin.
     live.abort.signal.throwIfAborted();
     const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
-    const output = normalised(await untilAborted(live.abort.signal, answer));
+    const output = redactJson(normalised(await untilAborted(live.abort.signal, answer)), parts.redact);
     await steps.close();
     // Whatever the job made of the exception that said so.
     if (steps.over?.kind === 'waiting') return waiting(steps.over);
@@ -115,7 +118,8 @@ function lazySteps(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
         signal: live.abort.signal,
         stopRequested: () => live.stopRequested,
         onLost: () => abort(live, 'lease_lost', 'The run went on without this attempt.'),
-        log: parts.log,
+        log: (level, message) => parts.log(level, parts.redact(message)),
+        redact: parts.redact,
       });
       return steps;
     },
@@ -168,7 +172,8 @@ function contextOf(
       return live.stopRequested;
     },
     now: () => parts.clock.now(),
-    log: (message, level = 'info') => parts.log(level, message),
+    log: (message, level = 'info') => parts.log(level, parts.redact(String(message))),
+    redact: parts.redact,
     get step() {
       return steps.get().step;
     },
@@ -205,7 +210,7 @@ export function endOfAbort(run: ClaimedRun, live: LiveAttempt, why: AttemptAbort
   const error = { type: 'Timeout', message: why.message };
   switch (why.why) {
     case 'timeout':
-      return failureOf(run, live)(error, { retryable: true }, 'timed_out');
+      return failureOf(run, live, (text) => text)(error, { retryable: true }, 'timed_out');
     case 'cancel':
       return { kind: 'ended', status: 'cancelled', reason: 'cancelled_by_hand', output: null, error: null };
     case 'lease_lost':
@@ -215,9 +220,9 @@ export function endOfAbort(run: ClaimedRun, live: LiveAttempt, why: AttemptAbort
 }
 
 /** How an attempt ends that failed, by the run's policy. */
-function failureOf(run: ClaimedRun, live: LiveAttempt) {
+export function failureOf(run: ClaimedRun, live: LiveAttempt, redact: Redact) {
   return (error: RunError, fault: Fault, status: 'failed' | 'timed_out' = 'failed'): AttemptEnd => {
-    const kept = keptError(error);
+    const kept = keptError({ type: redact(error.type), message: redact(error.message) });
     const again = live.stopRequested
       ? null
       : decideRetry(run.retry, run.failures + 1, { type: error.type, ...fault });

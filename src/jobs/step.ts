@@ -19,6 +19,7 @@ import { parseDuration } from '../duration.ts';
 import { decideRetry, type RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { StepStatus } from '../runs/run-state.ts';
+import { type Redact, redactJson } from '../secrets/redaction.ts';
 import { JobError, type LogLevel } from './job.ts';
 import { faultOf, keptError, normalised } from './job-answer.ts';
 
@@ -96,6 +97,8 @@ export type StepsParts = {
   /** Called when a record could not be written because the run went on without this attempt. */
   onLost(): void;
   log(level: LogLevel, message: string): void;
+  /** Takes the run's secrets out of what is kept. */
+  redact: Redact;
 };
 
 /** Thrown out of a job that must not go on now. Whoever catches it gets it again at the next step. */
@@ -212,14 +215,15 @@ export function createSteps(parts: StepsParts): Steps {
       record.resumeAtMs = null;
       await save(record);
       try {
-        const output = normalised(await within(timeoutMs, name, record.attempts, fn), `step "${name}"`);
+        const answer = normalised(await within(timeoutMs, name, record.attempts, fn), `step "${name}"`);
+        const output = redactJson(answer, parts.redact);
         Object.assign(record, { status: 'succeeded', output, error: null, finishedAtMs: clock.now() });
       } catch (thrown) {
         // The attempt is over, or somebody else's: nothing is to be said of the step.
         signal.throwIfAborted();
         if (thrown instanceof StepsInterrupted) throw thrown;
         const [told, fault] = faultOf(thrown);
-        const error = keptError(told);
+        const error = keptError({ type: parts.redact(told.type), message: parts.redact(told.message) });
         record.error = error;
         record.failures += 1;
         const again =
@@ -364,7 +368,7 @@ export function createSteps(parts: StepsParts): Steps {
 
     progress(done, total, unit = '') {
       if (signal.aborted) return;
-      progress = { done, total, unit: String(unit).slice(0, 64) };
+      progress = { done, total, unit: parts.redact(String(unit)).slice(0, 64) };
       if (progressTimer !== undefined) return;
       const waitMs = Math.max(0, lastProgressMs + progressEveryMs - clock.now());
       progressTimer = setTimeout(() => void tracked(writeProgress()).catch(() => {}), waitMs);

@@ -27,6 +27,7 @@ import { formatDuration } from '../duration.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
+import type { SecretService } from '../secrets/secret-service.ts';
 import type { JobModule } from './isolated-protocol.ts';
 import { runIsolated } from './isolated-run.ts';
 import { createLease } from './lease.ts';
@@ -35,6 +36,7 @@ import type { JobRegistry } from './registry.ts';
 import { type AttemptEnd, abort, type LiveAttempt, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
+import { openSecrets } from './run-secrets.ts';
 import { journalOf } from './step-journal.ts';
 import { createStrays } from './strays.ts';
 
@@ -69,6 +71,7 @@ export type WorkerParts = {
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   events: WorkerEvents;
+  secrets: Pick<SecretService, 'resolve'>;
   /** Where processes of isolated runs find their job types; null: they run in this one. */
   jobModule: JobModule | null;
 };
@@ -238,12 +241,7 @@ export function createWorker(parts: WorkerParts): Worker {
     parts.events.started(run, startedAtMs);
     if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
     if (!lease.held) abort(mine, 'lease_lost', 'The worker lost its lease.');
-    const job = jobs.find(run.jobType);
-    const inside = { clock, log: log.log, journal: journalOf(db, run, clock) };
-    const end =
-      job?.isolated === true && parts.jobModule !== null
-        ? await runIsolated(run, parts.jobModule, mine, inside)
-        : await runJob(run, job, mine, inside);
+    const end = await perform(mine);
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
     parts.events.ended(run, statusOf(end), finishedAtMs - startedAtMs);
@@ -253,6 +251,18 @@ export function createWorker(parts: WorkerParts): Worker {
       if (!settled) strays.suspect();
       leave();
     });
+  }
+
+  /** With the secrets of its input, which nobody else gets to see. */
+  async function perform(mine: Live): Promise<AttemptEnd> {
+    const opened = await openSecrets(parts.secrets, mine.run, mine);
+    if ('kind' in opened) return opened;
+    const { run, redact, values } = opened;
+    const inside = { clock, log: mine.log.log, journal: journalOf(db, run, clock), redact };
+    const job = jobs.find(run.jobType);
+    return job?.isolated === true && parts.jobModule !== null
+      ? await runIsolated(run, parts.jobModule, mine, { ...inside, secrets: values })
+      : await runJob(run, job, mine, inside);
   }
 
   async function heedSignals(): Promise<void> {

@@ -4,6 +4,7 @@ import { formatDuration, writtenDurationField } from '../duration.ts';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
 import type { JobSpec, ScheduleSpec } from '../schedules/schedule.ts';
+import { checkWithoutValues } from '../secrets/secret-references.ts';
 import { presentDuration, takeDuration } from './duration-wire.ts';
 import type { Findings } from './trigger-wire.ts';
 
@@ -75,7 +76,7 @@ export function toJobSpec(
     return null;
   }
   const input = job.input === undefined ? {} : job.input;
-  for (const issue of catalog.check(job.type, input)) {
+  for (const issue of checkWithoutValues(input, (filled) => catalog.check(job.type, filled))) {
     issues.push({ pointer: `/job/input${issue.pointer}`, detail: issue.detail });
   }
   const retry = toRetry(job.retry ?? {}, info, findings);

@@ -52,7 +52,9 @@ function read(request: FastifyRequest, bytes: Buffer, done: Done): void {
     const type = request.headers['content-type'];
     done(
       null,
-      takesCalendars(request) && isCalendar(bytes, type) ? parseIcal(bytes) : parseJson(bytes, type),
+      takesCalendars(request) && isCalendar(bytes, type)
+        ? parseIcal(bytes)
+        : parseJson(bytes, type, holdsSecret(request)),
     );
   } catch (error) {
     done(error as Error);
@@ -62,6 +64,11 @@ function read(request: FastifyRequest, bytes: Buffer, done: Done): void {
 function takesCalendars(request: FastifyRequest): boolean {
   const schema = request.routeOptions.schema as { consumes?: readonly string[] } | undefined;
   return schema?.consumes?.includes(calendarType) ?? false;
+}
+
+/** What is wrong with such a body must not be told by quoting it. */
+function holdsSecret(request: FastifyRequest): boolean {
+  return request.url.startsWith('/secrets');
 }
 
 /** By its label, or where curl's own label says nothing, by how it begins. */
@@ -79,8 +86,8 @@ function parseIcal(bytes: Buffer): unknown {
   return value;
 }
 
-/** An empty body is `{}`. Throws what is wrong as a problem. */
-export function parseJson(bytes: Buffer, contentType?: string): unknown {
+/** An empty body is `{}`. Throws what is wrong as a problem; of a secret one it quotes nothing. */
+export function parseJson(bytes: Buffer, contentType?: string, isSecret = false): unknown {
   if (!isUtf8(bytes)) throw malformed('The body is not valid UTF-8. Send JSON in UTF-8.');
   // A byte order mark is ignored, as RFC 8259 section 8.1 allows.
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
@@ -89,6 +96,7 @@ export function parseJson(bytes: Buffer, contentType?: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (isSecret) throw malformed('The body is not valid JSON.');
     const form = contentType?.toLowerCase().startsWith(formType) && !/^\s*[{["]/.test(text);
     const hint = form ? ' It looks like form data; this API reads JSON.' : '';
     throw malformed(`The body is not valid JSON: ${messageOf(error)}.${hint}`);

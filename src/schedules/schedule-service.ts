@@ -23,12 +23,15 @@ import {
   type StoredSchedule,
   updateSchedule,
 } from '../db/schedule-store.ts';
+import { linkSecrets } from '../db/secret-store.ts';
 import { invalid, invalidAll, messageOf } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
+import { checkWithoutValues, referencesIn } from '../secrets/secret-references.ts';
+import type { SecretService } from '../secrets/secret-service.ts';
 import { createBreath } from './breath.ts';
 import { type CalendarBook, namedCalendars } from './calendar-book.ts';
 import type { JobCatalog } from './job-catalog.ts';
@@ -91,6 +94,7 @@ export type ScheduleServiceParts = {
   clock: Clock;
   jobs: JobCatalog;
   book: CalendarBook;
+  secrets: Pick<SecretService, 'check'>;
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   /** Called after a commit that may have brought the next fire nearer. */
@@ -102,6 +106,7 @@ export function createScheduleService({
   clock,
   jobs,
   book,
+  secrets,
   served,
   onChange,
 }: ScheduleServiceParts): ScheduleService {
@@ -152,7 +157,7 @@ export function createScheduleService({
     moment: Moment,
   ): Promise<void> {
     const { nowMs } = moment;
-    checkJob(spec);
+    await checkJob(spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
@@ -173,24 +178,40 @@ export function createScheduleService({
     if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
       await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
     }
+    if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await link(tx, schedule.id, spec);
     await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
   }
 
-  function checkJob(spec: ScheduleSpec): void {
+  async function checkJob(spec: ScheduleSpec): Promise<void> {
     if (jobs.find(spec.job.type) === undefined) {
       const known = jobs.list().map((job) => job.type);
       throw invalid('/job/type', `There is no job type "${spec.job.type}"; there are: ${known.join(', ')}.`);
     }
-    const issues = jobs.check(spec.job.type, spec.job.input);
-    if (issues.length > 0) {
-      throw invalidAll(
-        issues.map((issue) => ({ pointer: `/job/input${issue.pointer}`, detail: issue.detail })),
-      );
-    }
+    await checkInput(spec.job.type, spec.job.input, '/job/input');
+  }
+
+  /** As it will be with its secrets; those are for workers alone. */
+  async function checkInput(type: string, input: unknown, pointer: string): Promise<void> {
+    const issues = [
+      ...checkWithoutValues(input, (filled) => jobs.check(type, filled)),
+      ...(await secrets.check(input)),
+    ];
+    if (issues.length === 0) return;
+    throw invalidAll(issues.map((issue) => ({ ...issue, pointer: `${pointer}${issue.pointer}` })));
+  }
+
+  /** A secret that was deleted since it was looked for is told as one that there is not. */
+  async function link(tx: Tx, id: string, { job }: ScheduleSpec): Promise<void> {
+    const [missing] = await linkSecrets(tx, id, referencesIn(job.input));
+    if (missing === undefined) return;
+    throw invalid(
+      '/job/input',
+      `There is no secret "${missing}". Create it with PUT /secrets/${encodeURIComponent(missing)}.`,
+    );
   }
 
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
-    checkJob(spec);
+    await checkJob(spec);
     const nowMs = clock.now();
     const id = newId(nowMs);
     const calendars = await holdCalendars(tx, spec);
@@ -200,6 +221,7 @@ export function createScheduleService({
     if (!inserted) return 'name_taken';
     await insertState(tx, id, known(next));
     if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
+    if (referencesIn(spec.job.input).length > 0) await link(tx, id, spec);
     return await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
   }
 
@@ -326,14 +348,7 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
-        if (input !== undefined) {
-          const issues = jobs.check(schedule.spec.job.type, input);
-          if (issues.length > 0) {
-            throw invalidAll(
-              issues.map((issue) => ({ pointer: `/input${issue.pointer}`, detail: issue.detail })),
-            );
-          }
-        }
+        if (input !== undefined) await checkInput(schedule.spec.job.type, input, '/input');
         const starts =
           decideOverlap(options.overlap ?? schedule.spec.overlap, schedule.activeRuns) === 'start';
         const atMs = Math.floor(nowMs);

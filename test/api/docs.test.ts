@@ -39,6 +39,7 @@ async function prepare(name: string): Promise<string> {
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
   });
   await api.put('/calendars/cn-holidays', { dates: [] });
+  await api.put('/secrets/warehouse-password', { value: 'hunter2' });
   if (name === 'resumeSchedule') await api.post('/schedules/ping/pause');
   const { id } = await api.trigger('ping');
   if (name === 'cancelRun') return id;

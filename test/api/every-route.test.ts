@@ -24,6 +24,7 @@ beforeAll(async () => {
   await api.create('ping');
   run = (await api.trigger('ping')).id;
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
+  await api.put('/secrets/ping', { value: 'hunter2' });
 });
 const fill = (path: string) => path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : 'ping');
 
@@ -42,7 +43,8 @@ test('the contract’s routes of this version are all there', () => {
         'post /runs/{id}/cancel',
         'post /runs/{id}/retry',
       ],
-      ...['get /forecast', 'get /calendars'],
+      ...['get /forecast', 'get /calendars', 'get /secrets'],
+      ...['get', 'put', 'delete'].map((method) => `${method} /secrets/{name}`),
       ...['get', 'put', 'delete'].map((method) => `${method} /calendars/{name}`),
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
     ]),

@@ -56,8 +56,10 @@ describe('migrate', () => {
       'run_steps',
       'runs',
       'schedule_calendars',
+      'schedule_secrets',
       'schedule_states',
       'schedules',
+      'secrets',
       'workers',
     ]);
     await query(`select graphile_worker.add_job('run/default')`);

@@ -53,7 +53,12 @@ function setup(run: Run, changes: Partial<ClaimedRun> = {}, type: Partial<JobTyp
   const log: [LogLevel, string][] = [];
   const journal = createMemoryJournal();
   const start = (found: JobType | undefined = job) =>
-    runJob(claimed, found, live, { clock, journal, log: (level, message) => log.push([level, message]) });
+    runJob(claimed, found, live, {
+      clock,
+      journal,
+      redact: (text) => text,
+      log: (level, message) => log.push([level, message]),
+    });
   return { start, live, log, clock, claimed, journal };
 }
 
@@ -436,7 +441,12 @@ describe('an attempt that is ended from outside', () => {
 describe('a run that cannot begin', () => {
   it('is retried when this worker does not know its job type, as another may', async () => {
     const { claimed, live, clock, journal } = setup(forever, { jobType: 'backup' });
-    const end = await runJob(claimed, undefined, live, { clock, journal, log: () => undefined });
+    const end = await runJob(claimed, undefined, live, {
+      clock,
+      journal,
+      redact: (text) => text,
+      log: () => undefined,
+    });
     expect(end).toMatchObject({
       kind: 'retry',
       error: { type: 'UnknownJobType', message: 'No job type "backup" in this worker.' },

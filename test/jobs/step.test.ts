@@ -15,6 +15,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const redact = (text: string) => text;
+
 type Body = (context: JobContext) => Promise<unknown>;
 const noRetry = {
   maxAttempts: 1,
@@ -59,7 +61,7 @@ function setup(options: { retry?: ClaimedRun['retry']; timeoutMs?: number } = {}
       signal: null,
     };
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };
-    return runJob(run, job, mine, { clock, journal, log: (_level, message) => log.push(message) });
+    return runJob(run, job, mine, { clock, journal, redact, log: (_level, message) => log.push(message) });
   };
   /** A step's function that writes down that it was called. */
   const does =

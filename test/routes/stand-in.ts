@@ -13,6 +13,7 @@ import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts
 import type { OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { Schedule, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
 import type { ScheduleService } from '../../src/schedules/schedule-service.ts';
+import type { SecretService } from '../../src/secrets/secret-service.ts';
 
 export const scheduleId = '018f2f6e-7a00-7000-8000-000000000001';
 export const runId = '018f2f6e-7a00-7000-8000-0000000000aa';
@@ -126,17 +127,19 @@ export type Answers = {
   runs: Partial<RunService>;
   calendars: Partial<CalendarService>;
   outlook: Partial<OutlookService>;
-} & Partial<Omit<AppParts, 'schedules' | 'runs' | 'calendars' | 'outlook'>>;
+  secrets: Partial<SecretService>;
+} & Partial<Omit<AppParts, 'schedules' | 'runs' | 'calendars' | 'outlook' | 'secrets'>>;
 
 export type StandIn = { app: FastifyInstance; calls: Call[] };
 
 export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> {
   const calls: Call[] = [];
-  const { schedules, runs, calendars, outlook, ...parts } = answers;
+  const { schedules, runs, calendars, outlook, secrets, ...parts } = answers;
   const app = await buildApp({
     schedules: recording(calls, { ...scheduleAnswers, ...schedules } as ScheduleService),
     runs: recording(calls, { ...runAnswers, ...runs } as RunService),
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
+    secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,
     health: { ready: async () => ({ ready: true, checks: { database: { ok: true, detail: 'reached' } } }) },
@@ -201,6 +204,24 @@ const calendarAnswers: CalendarService = {
   list: async () => ({ items: [calendarView], next: null }),
   remove: async () => {},
   applyPass: async () => 0,
+};
+
+const secretView = {
+  id: '018f3c9e-7b00-7000-8000-00000000000d',
+  name: 'warehouse',
+  description: '',
+  version: 1,
+  createdAtMs: nowMs,
+  updatedAtMs: nowMs,
+};
+
+const secretAnswers: SecretService = {
+  put: async (name) => ({ created: true, secret: { ...secretView, name } }),
+  get: async () => secretView,
+  list: async () => ({ items: [secretView], next: null }),
+  remove: async () => {},
+  check: async () => [],
+  resolve: async (input) => ({ input, redact: (text) => text, values: new Map() }),
 };
 
 const outlookAnswers: OutlookService = {

@@ -44,10 +44,11 @@ export const version = '1.2.3';
 
 export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
   const house = await setupHouse({ moreJobs: houseJobs({ version }), ...options });
-  const { calendars, clock, jobs, outlook, pool, runs, schedules } = house;
+  const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
   const app = await buildApp({
     schedules,
     calendars,
+    secrets,
     outlook,
     runs,
     jobCatalog: jobs.catalog,

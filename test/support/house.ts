@@ -8,6 +8,7 @@ import { type Database, type Db, openDatabase } from '../../src/db/client.ts';
 import { endRuns } from '../../src/db/run-end-store.ts';
 import { listRuns } from '../../src/db/run-history-store.ts';
 import { type ClaimedRun, readSignals, retryRuns, startRuns } from '../../src/db/run-store.ts';
+import { nameSecretUsers } from '../../src/db/secret-store.ts';
 import { insertWorker } from '../../src/db/worker-store.ts';
 import { type DispatchCounts, dispatchPass } from '../../src/dispatcher/dispatcher.ts';
 import { createPulse, type Pulse } from '../../src/dispatcher/pulse.ts';
@@ -24,6 +25,8 @@ import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
 import { createOutlookService, type OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { JobSpec, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
+import { secretKeySource } from '../../src/secrets/secret-key.ts';
+import { createSecretService, type SecretService } from '../../src/secrets/secret-service.ts';
 import { createTestDatabase } from './database.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
 import { testJobs, testRetry } from './test-jobs.ts';
@@ -31,6 +34,9 @@ import { DAY, every, MINUTE, ms } from './timings.ts';
 
 /** Where every test begins, unless it says otherwise: a Sunday, midnight UTC. */
 export const houseStartMs = ms('2026-03-01T00:00:00Z');
+
+/** 32 bytes. */
+export const testSecretKey = 'A'.repeat(43);
 
 export type PartialSpec = Partial<Omit<ScheduleSpec, 'job'>> & { job?: Partial<JobSpec> };
 
@@ -91,6 +97,7 @@ export type House = {
   readonly calendars: CalendarService;
   readonly outlook: OutlookService;
   readonly book: CalendarBook;
+  readonly secrets: SecretService;
   readonly pulse: Pulse;
   /** The task queues that workers serve by name; a test may change it. */
   served: string[];
@@ -142,6 +149,12 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   let specs = 0;
 
   const book = createCalendarBook();
+  const secrets = createSecretService({
+    db,
+    clock,
+    key: secretKeySource(testSecretKey, '/nowhere'),
+    usersOf: (name) => nameSecretUsers(db, name, 20),
+  });
   const served = () => house.served;
   const house: House = {
     db,
@@ -154,6 +167,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       clock,
       jobs: jobs.catalog,
       book,
+      secrets,
       served,
       onChange: () => {
         house.changes += 1;
@@ -163,6 +177,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
     outlook: createOutlookService({ db, clock, book }),
     book,
+    secrets,
     get pulse() {
       return pulse;
     },
@@ -295,6 +310,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
           d as (delete from outages), e as (delete from workers)
         delete from graphile_worker._private_jobs`);
       await db.execute(sql`delete from calendars`);
+      await db.execute(sql`delete from secrets`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

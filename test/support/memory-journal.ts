@@ -39,7 +39,8 @@ const none = () => {
 };
 
 /** For jobs that have none. */
-export const withoutSteps: Pick<JobContext, 'step' | 'all' | 'sleep' | 'progress'> = {
+export const withoutSteps: Pick<JobContext, 'step' | 'all' | 'sleep' | 'progress' | 'redact'> = {
+  redact: (text) => text,
   step: none,
   all: none,
   sleep: none,

@@ -18,6 +18,8 @@ import { createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
 import type { JobSpec, ScheduleSpec } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
+import { secretKeySource } from '../../src/secrets/secret-key.ts';
+import { createSecretService, type SecretService } from '../../src/secrets/secret-service.ts';
 import { createTestDatabase } from './database.ts';
 import { jobs as isolatedJobs, isolatedModule } from './isolated-jobs.ts';
 import { createLogRecorder, type LogLine } from './log-recorder.ts';
@@ -34,6 +36,7 @@ export type WorkerRig = {
   sql: SqlSession;
   schedules: ScheduleService;
   runs: RunService;
+  secrets: SecretService;
   /** What a run with the input `{does: name}` does; counts its calls. */
   script(name: string, run: Script): void;
   /** How often each script was called. */
@@ -94,11 +97,18 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
   });
   const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), scripted]);
   const served = () => ['default'];
+  const secrets = createSecretService({
+    db,
+    clock,
+    key: secretKeySource('A'.repeat(43), '/nowhere'),
+    usersOf: async () => [],
+  });
   const schedules = createScheduleService({
     db,
     clock,
     jobs: jobs.catalog,
     book: createCalendarBook(),
+    secrets,
     served,
     onChange: () => undefined,
   });
@@ -111,6 +121,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
     sql,
     schedules,
     runs,
+    secrets,
     calls,
     lines,
     script: (name, run) => void scripts.set(name, run),
@@ -130,6 +141,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
         served: () => Object.keys(workers),
         events: { started: () => undefined, ended: () => undefined },
         jobModule: isolatedModule,
+        secrets,
       });
       onTestFinished(() => worker.stop(0).catch(() => undefined));
       await worker.start();

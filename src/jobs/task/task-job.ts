@@ -59,7 +59,9 @@ export function createTaskJob({ dispatcher = createTaskDispatcher(), version }: 
       const { text, isTruncated, note } = await responseText(answer.response);
       if (note !== null) context.log(note, 'warn');
       const { statusCode } = answer.response;
-      if (!isExpected(statusCode)) throw statusError(answer, input.expectStatus, text, context.now());
+      if (!isExpected(statusCode)) {
+        throw statusError(answer, input.expectStatus, context.redact(text), context.now());
+      }
       context.log(
         `${answer.request.method} ${displayUrl(answer.request.url)} answered ${statusCode} in ${durationMs} ms`,
       );
