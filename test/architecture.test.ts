@@ -146,6 +146,7 @@ describe('pure files', () => {
     'schedules/breath.ts',
     'schedules/calendar-book.ts',
     'schedules/calendar-service.ts',
+    'schedules/definition-checks.ts',
     'schedules/outlook-service.ts',
     'schedules/schedule-service.ts',
     'schedules/schedule-view.ts',

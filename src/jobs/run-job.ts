@@ -7,6 +7,7 @@ import type { ClaimedRun } from '../db/run-store.ts';
 import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import { type Redact, redactJson } from '../secrets/redaction.ts';
+import { untilAborted } from './abortable.ts';
 import type { JobContext, JobType, LogLevel } from './job.ts';
 import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
 import { createSteps, type StepJournal, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
@@ -84,7 +85,10 @@ export async function runJob(
     // What is cancelled before it began does not begin.
     live.abort.signal.throwIfAborted();
     const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
-    const output = redactJson(normalised(await untilAborted(live.abort.signal, answer)), parts.redact);
+    const output = redactJson(
+      normalised(await untilAborted(live.abort.signal, answer, abortGraceMs)),
+      parts.redact,
+    );
     await steps.close();
     // Whatever the job made of the exception that said so.
     if (steps.over?.kind === 'waiting') return waiting(steps.over);
@@ -181,28 +185,6 @@ function contextOf(
     sleep: (duration) => steps.get().sleep(duration),
     progress: (done, total, unit) => steps.get().progress(done, total, unit),
   };
-}
-
-/** The job's answer; or, when it ignores its signal, the abort's reason after a grace. Its late answer is dropped. */
-async function untilAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort: (() => void) | undefined;
-  const deaf = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      timer = setTimeout(() => reject(signal.reason), abortGraceMs);
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([answer, deaf]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort!);
-    // Neither may become an unhandled rejection after the race is decided.
-    answer.catch(() => {});
-    deaf.catch(() => {});
-  }
 }
 
 /** How an attempt ends that was ended from outside. */

@@ -15,13 +15,15 @@
  * Every record is written only while the run is at this attempt; when it is not, the attempt is over (fencing).
  */
 import type { Clock } from '../clock.ts';
-import { parseDuration } from '../duration.ts';
-import { decideRetry, type RetryPolicy } from '../runs/retry-policy.ts';
+import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { StepStatus } from '../runs/run-state.ts';
 import { type Redact, redactJson } from '../secrets/redaction.ts';
+import { pause, untilAborted } from './abortable.ts';
 import { JobError, type LogLevel } from './job.ts';
 import { faultOf, keptError, normalised } from './job-answer.ts';
+import { type StepOptions, toMs, toPolicy } from './step-options.ts';
+import { createProgressWriter, type Progress } from './step-progress.ts';
 
 /** A step as it is on record. Times in epoch milliseconds. */
 export type StepRecord = {
@@ -39,27 +41,12 @@ export type StepRecord = {
   resumeAtMs: number | null;
 };
 
-export type Progress = { done: number; total: number | null; unit: string };
-
 /** Where steps are kept. Each write answers false, and writes nothing, when the run is not at this attempt any more. */
 export interface StepJournal {
   load(): Promise<StepRecord[]>;
   save(record: StepRecord): Promise<boolean>;
   saveProgress(progress: Progress): Promise<boolean>;
 }
-
-export type StepOptions = {
-  /** From the start of a try to its end, as `"90s"`. Default: what is left of the attempt's own. */
-  startToCloseTimeout?: string;
-  /** Default: none; a fault is the attempt's. Durations as `"60s"`. */
-  retry?: {
-    maxAttempts: number;
-    initialInterval: string;
-    maxInterval?: string;
-    backoffCoefficient?: number;
-    nonRetryableErrorTypes?: readonly string[];
-  };
-};
 
 /** What a step's function sees. */
 export type StepContext = {
@@ -111,12 +98,8 @@ export class StepsInterrupted extends Error {
 
 /** A wait of up to this long is waited in the slot, milliseconds. */
 export const inlineWaitMsMax = 1_000;
-export const progressEveryMs = 1_000;
 export const stepsMax = 1_000;
 const nameLengthMax = 128;
-/** Where a step's retry policy leaves them out. */
-const maxIntervalMsDefault = 300_000;
-const coefficientDefault = 2;
 
 export function createSteps(parts: StepsParts): Steps {
   const { journal, clock } = parts;
@@ -130,9 +113,7 @@ export function createSteps(parts: StepsParts): Steps {
   let sleeps = 0;
   /** Calls of `all` that are going on. */
   let alls = 0;
-  let progress: Progress | null = null;
-  let progressTimer: NodeJS.Timeout | undefined;
-  let lastProgressMs = Number.NEGATIVE_INFINITY;
+  const progress = createProgressWriter({ journal, clock, onLost: parts.onLost });
 
   function records(): Promise<Map<string, StepRecord>> {
     loading ??= journal.load().then((list) => new Map(list.map((record) => [record.name, record])));
@@ -273,7 +254,7 @@ export function createSteps(parts: StepsParts): Steps {
           attempt,
           log: (text, level = 'info') => parts.log(level, text),
         }))();
-      return await untilAborted(stepSignal, answer);
+      return await untilAborted(stepSignal, answer, inlineWaitMsMax);
     } catch (error) {
       // What a function throws when its signal is aborted is of its own making.
       if (tooLong.signal.aborted) throw tooLong.signal.reason;
@@ -291,15 +272,6 @@ export function createSteps(parts: StepsParts): Steps {
     inFlight.add(settled);
     void settled.then(() => inFlight.delete(settled));
     return work;
-  }
-
-  async function writeProgress(): Promise<void> {
-    progressTimer = undefined;
-    const present = progress;
-    progress = null;
-    if (present === null) return;
-    lastProgressMs = clock.now();
-    if (!(await journal.saveProgress(present))) parts.onLost();
   }
 
   return {
@@ -366,12 +338,8 @@ export function createSteps(parts: StepsParts): Steps {
       );
     },
 
-    progress(done, total, unit = '') {
-      if (signal.aborted) return;
-      progress = { done, total, unit: parts.redact(String(unit)).slice(0, 64) };
-      if (progressTimer !== undefined) return;
-      const waitMs = Math.max(0, lastProgressMs + progressEveryMs - clock.now());
-      progressTimer = setTimeout(() => void tracked(writeProgress()).catch(() => {}), waitMs);
+    progress: (done, total, unit = '') => {
+      if (!signal.aborted) progress.tell({ done, total, unit: parts.redact(String(unit)) });
     },
 
     get over() {
@@ -381,69 +349,12 @@ export function createSteps(parts: StepsParts): Steps {
     async close() {
       leftover.abort(new StepsInterrupted('The job has ended without waiting for this step.'));
       await Promise.all(inFlight);
-      clearTimeout(progressTimer);
-      if (!parts.signal.aborted) await writeProgress().catch(() => {});
+      await progress.close(!parts.signal.aborted);
     },
   };
-}
-
-/** Rejects with the signal's reason when that is aborted before. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
-  signal.throwIfAborted();
-}
-
-/** The answer; or the signal's reason, a moment after it was aborted, when the function ignores it. */
-async function untilAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
-  const { promise: deaf, reject } = Promise.withResolvers<never>();
-  let timer: NodeJS.Timeout | undefined;
-  const onAbort = () => {
-    timer = setTimeout(() => reject(signal.reason), inlineWaitMsMax);
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([answer, deaf]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
-    answer.catch(() => {});
-  }
 }
 
 /** A step's own policy was its last word: the run is not tried again for it. */
 function finalError({ type, message }: RunError): JobError {
   return new JobError(type, message, { retryable: false });
-}
-
-function toPolicy(name: string, retry: StepOptions['retry']): RetryPolicy | null {
-  if (retry === undefined) return null;
-  const initialIntervalMs = toMs(name, retry.initialInterval);
-  return {
-    maxAttempts: retry.maxAttempts,
-    initialIntervalMs,
-    maxIntervalMs:
-      retry.maxInterval === undefined
-        ? Math.max(initialIntervalMs, maxIntervalMsDefault)
-        : toMs(name, retry.maxInterval),
-    backoffCoefficient: retry.backoffCoefficient ?? coefficientDefault,
-    nonRetryableErrorTypes: retry.nonRetryableErrorTypes ?? [],
-  };
-}
-
-function toMs(name: string, duration: string): number {
-  const ms = parseDuration(duration);
-  if (ms !== null) return ms;
-  throw new JobError(
-    'InvalidStep',
-    `The step "${name}" has "${duration}" for a duration; write it as "90s" or "1h30m".`,
-    {
-      retryable: false,
-    },
-  );
 }

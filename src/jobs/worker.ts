@@ -23,11 +23,11 @@ import { type Db, isRefusal } from '../db/client.ts';
 import { type Doorbell, forceUnlock, ringAgain } from '../db/queue.ts';
 import { type ClaimedRun, readSignals, requeueFromWorker, startRuns } from '../db/run-store.ts';
 import { markGone } from '../db/worker-store.ts';
-import { formatDuration } from '../duration.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
 import type { AttemptStatus } from '../runs/run-state.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
+import { statusOf, tellEnd } from './attempt-words.ts';
 import type { JobModule } from './isolated-protocol.ts';
 import { runIsolated } from './isolated-run.ts';
 import { createLease } from './lease.ts';
@@ -337,24 +337,4 @@ async function until(limitMs: number, isTrue: () => boolean): Promise<void> {
   }, limitMs);
   while (!late && !isTrue()) await pause(20);
   clearTimeout(timer);
-}
-
-function statusOf(end: AttemptEnd): AttemptStatus {
-  if (end.kind === 'given_up') return 'handed_back';
-  return end.kind === 'waiting' || end.kind === 'lost' ? end.kind : end.status;
-}
-
-/** What a reader of the run's log, and who watches the service, want to know of an attempt that did not succeed. */
-function tellEnd(run: ClaimedRun, end: AttemptEnd, { log }: AttemptLog, logger: Logger): void {
-  if (end.kind === 'waiting') log('info', `attempt ${run.attempt} waits: ${end.reason}`);
-  if (end.kind === 'lost') log('error', `attempt ${run.attempt} is lost: ${end.error.message}`);
-  if (end.kind !== 'retry' && end.kind !== 'ended') return;
-  if (end.error === null) return;
-  const what = `attempt ${run.attempt} ${end.status === 'timed_out' ? 'timed out' : end.status}: ${end.error.type}: ${end.error.message}`;
-  if (end.kind === 'retry') {
-    log('warn', `${what} It is tried again in ${formatDuration(end.retryInMs)}.`);
-    return;
-  }
-  log('error', what);
-  logger.warn({ runId: run.id, schedule: run.scheduleName }, `run ${run.id} of ${run.scheduleName}: ${what}`);
 }

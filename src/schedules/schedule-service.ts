@@ -23,17 +23,17 @@ import {
   type StoredSchedule,
   updateSchedule,
 } from '../db/schedule-store.ts';
-import { linkSecrets } from '../db/secret-store.ts';
-import { invalid, invalidAll, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
-import { checkWithoutValues, referencesIn } from '../secrets/secret-references.ts';
+import { referencesIn } from '../secrets/secret-references.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
 import { createBreath } from './breath.ts';
 import { type CalendarBook, namedCalendars } from './calendar-book.ts';
+import { computed, createDefinitionChecks, noTime } from './definition-checks.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { decideOverlap } from './overlap.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, ScheduleSpec, ScheduleView } from './schedule.ts';
@@ -50,16 +50,12 @@ import {
   completedIsOver,
   isNotFound,
   nameTaken,
-  neverAgain,
   notComputable,
-  nothingLeft,
   stoppedIsFinal,
-  unknownCalendars,
   unknownSchedule,
 } from './schedule-refusals.ts';
 import { viewOf, viewsOf } from './schedule-view.ts';
 import { catchUpPause, dropPending, type Moment, settle } from './settle.ts';
-import { type Calendars, firstFire } from './trigger.ts';
 import { upcomingTimes } from './upcoming.ts';
 
 export type ScheduleFilter = ScheduleListFilter;
@@ -111,6 +107,7 @@ export function createScheduleService({
   onChange,
 }: ScheduleServiceParts): ScheduleService {
   const viewed = { book, clock };
+  const checks = createDefinitionChecks({ jobs, book, secrets });
 
   async function locked(tx: Tx, ref: string): Promise<StoredSchedule> {
     const schedule = await lockSchedule(tx, ref);
@@ -157,12 +154,12 @@ export function createScheduleService({
     moment: Moment,
   ): Promise<void> {
     const { nowMs } = moment;
-    await checkJob(spec);
+    await checks.job(spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
     const retimed = !haveSameTimes(schedule.spec, spec);
-    const calendars = await holdCalendars(tx, spec);
+    const calendars = await checks.calendars(tx, spec);
     const next = computed(spec, () => nextTime(schedule, spec, retimed, nowMs, calendars));
     // What was true when it was stored need not be so now; only a new timing must still have a time to come.
     if (retimed && next === null) throw noTime(spec, nowMs);
@@ -178,59 +175,23 @@ export function createScheduleService({
     if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
       await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
     }
-    if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await link(tx, schedule.id, spec);
+    if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await checks.link(tx, schedule.id, spec);
     await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
   }
 
-  async function checkJob(spec: ScheduleSpec): Promise<void> {
-    if (jobs.find(spec.job.type) === undefined) {
-      const known = jobs.list().map((job) => job.type);
-      throw invalid('/job/type', `There is no job type "${spec.job.type}"; there are: ${known.join(', ')}.`);
-    }
-    await checkInput(spec.job.type, spec.job.input, '/job/input');
-  }
-
-  /** As it will be with its secrets; those are for workers alone. */
-  async function checkInput(type: string, input: unknown, pointer: string): Promise<void> {
-    const issues = [
-      ...checkWithoutValues(input, (filled) => jobs.check(type, filled)),
-      ...(await secrets.check(input)),
-    ];
-    if (issues.length === 0) return;
-    throw invalidAll(issues.map((issue) => ({ ...issue, pointer: `${pointer}${issue.pointer}` })));
-  }
-
-  /** A secret that was deleted since it was looked for is told as one that there is not. */
-  async function link(tx: Tx, id: string, { job }: ScheduleSpec): Promise<void> {
-    const [missing] = await linkSecrets(tx, id, referencesIn(job.input));
-    if (missing === undefined) return;
-    throw invalid(
-      '/job/input',
-      `There is no secret "${missing}". Create it with PUT /secrets/${encodeURIComponent(missing)}.`,
-    );
-  }
-
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
-    await checkJob(spec);
+    await checks.job(spec);
     const nowMs = clock.now();
     const id = newId(nowMs);
-    const calendars = await holdCalendars(tx, spec);
+    const calendars = await checks.calendars(tx, spec);
     const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
     if (next === null) throw noTime(spec, nowMs);
     const inserted = await insertSchedule(tx, { id, spec, status: 'active', atMs: nowMs });
     if (!inserted) return 'name_taken';
     await insertState(tx, id, known(next));
     if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
-    if (referencesIn(spec.job.input).length > 0) await link(tx, id, spec);
+    if (referencesIn(spec.job.input).length > 0) await checks.link(tx, id, spec);
     return await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
-  }
-
-  /** They stay as they are until the schedule is stored, so the next time is computed by what is in force then. */
-  async function holdCalendars(tx: Tx, { timing }: ScheduleSpec): Promise<Calendars> {
-    const calendars = await book.hold(tx, timing);
-    const issues = unknownCalendars(timing, calendars);
-    if (issues.length > 0) throw invalidAll(issues);
-    return calendars;
   }
 
   return {
@@ -348,7 +309,7 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
-        if (input !== undefined) await checkInput(schedule.spec.job.type, input, '/input');
+        if (input !== undefined) await checks.input(schedule.spec.job.type, input, '/input');
         const starts =
           decideOverlap(options.overlap ?? schedule.spec.overlap, schedule.activeRuns) === 'start';
         const atMs = Math.floor(nowMs);
@@ -385,22 +346,6 @@ export function createScheduleService({
 /** What is stored of a next time. */
 function known(next: NextTime): { atMs: number; dueAtMs: number } | null {
   return next === 'awaits_end' ? null : next;
-}
-
-/** A timing was checked piece by piece; only its exclusions together may leave nothing that can be found. */
-function computed(spec: ScheduleSpec, compute: () => NextTime): NextTime {
-  try {
-    return compute();
-  } catch (error) {
-    const { exclusions } = spec.timing;
-    if (exclusions === undefined || !(error instanceof RangeError)) throw error;
-    throw nothingLeft(exclusions);
-  }
-}
-
-function noTime({ timing, name }: ScheduleSpec, nowMs: number): Error {
-  const { exclusions: _, ...plain } = timing;
-  return neverAgain(timing, firstFire(plain, name, nowMs));
 }
 
 function firstTimeOrRefusal(schedule: Schedule, { nowMs, calendars }: Moment): NextTime {

@@ -68,7 +68,7 @@ export function checkWithoutValues(
 ): readonly Issue[] {
   const { references, issues } = readReferences(input);
   if (issues.length > 0) return [];
-  const words = new Map(references.map(({ name }) => [name, 'placeholder']));
+  const words = new Map(references.map(({ name }) => [name, 'stand-in']));
   const places = new Set(references.map(({ pointer }) => pointer));
   return check(resolved(input, words)).filter(({ pointer }) => !places.has(pointer));
 }

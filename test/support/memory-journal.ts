@@ -1,6 +1,7 @@
 /** Steps kept in memory, for tests of what is above the database. */
 import type { JobContext } from '../../src/jobs/job.ts';
-import type { Progress, StepJournal, StepRecord } from '../../src/jobs/step.ts';
+import type { StepJournal, StepRecord } from '../../src/jobs/step.ts';
+import type { Progress } from '../../src/jobs/step-progress.ts';
 
 export type MemoryJournal = StepJournal & {
   readonly records: Map<string, StepRecord>;
