@@ -10,6 +10,7 @@ import { createClock } from '../src/clock.ts';
 import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
 import type { HealthService } from '../src/routes/health.ts';
+import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
 import type { OutlookService } from '../src/schedules/outlook-service.ts';
@@ -29,10 +30,16 @@ export async function renderDocument(): Promise<string> {
     calendars: {} as CalendarService,
     outlook: {} as OutlookService,
     secrets: {} as SecretService,
+    backups: {} as BackupService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
-    jobCatalog: createJobRegistry(houseJobs({ version })).catalog,
+    jobCatalog: createJobRegistry(
+      houseJobs({
+        version,
+        backup: { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: null, s3: {} },
+      }),
+    ).catalog,
     clock: createClock(),
     apiKey: null,
     logger: pino({ level: 'silent' }),

@@ -17,13 +17,14 @@ import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
 import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { createHealth } from './health.ts';
-import { houseJobs } from './jobs/house-jobs.ts';
+import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
+import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
@@ -71,7 +72,7 @@ export async function startService({
   logger,
   version,
   moreJobs = [],
-  jobModule = { url: import.meta.resolve('./jobs/house-jobs.ts'), settings: { version } },
+  jobModule: otherModule,
 }: ComposeOptions): Promise<Service> {
   const has = (role: Role) => config.roles.includes(role);
   await migrate(databaseUrl);
@@ -93,7 +94,9 @@ export async function startService({
   await clock.sync(readClock);
 
   const httpClients = createTaskDispatcher();
-  const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, version }), ...moreJobs]);
+  const settings: HouseJobSettings = { version, backup: { databaseUrl, ...config.backup } };
+  const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
+  const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, ...settings }), ...moreJobs]);
   const book = createCalendarBook();
   const secrets = createSecretService({
     db: api.db,
@@ -203,6 +206,7 @@ export async function startService({
     schedules,
     calendars,
     secrets,
+    backups: createBackupService({ db: api.db }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

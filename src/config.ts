@@ -17,6 +17,14 @@ export type Config = Readonly<{
   apiKey: string | null;
   /** What secrets are sealed under; null: a key of the data directory's own. */
   secretKey: string | null;
+  /** Where backups look for programs and buckets. */
+  backup: {
+    /** One more folder with pg_dump and pg_restore. */
+    pgBin: string | null;
+    /** PATH. */
+    path: string | null;
+    s3: { endpoint?: string; region?: string; forcePathStyle: boolean };
+  };
   roles: readonly Role[];
   /** Task queue → how many of its runs this process executes at once. */
   workers: ReadonlyMap<string, number>;
@@ -96,6 +104,16 @@ const environment = z.object({
     .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
     .optional(),
   CARILLON_SECRET_KEY: secretKey.optional(),
+  CARILLON_PG_BIN: z.string().optional(),
+  CARILLON_S3_ENDPOINT: z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && /^https?:/.test(text),
+      'must be a URL such as https://s3.example.com',
+    )
+    .optional(),
+  CARILLON_S3_REGION: z.string().optional(),
+  CARILLON_S3_PATH_STYLE: z.enum(['true', 'false'], 'must be true or false').default('false'),
   CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
   CARILLON_WORKERS: workers.prefault(workersDefault),
   CARILLON_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).default(20),
@@ -150,6 +168,15 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: values.LOG_LEVEL,
     apiKey,
     secretKey: values.CARILLON_SECRET_KEY ?? null,
+    backup: {
+      pgBin: values.CARILLON_PG_BIN ?? null,
+      path: env.PATH ?? null,
+      s3: {
+        ...(values.CARILLON_S3_ENDPOINT !== undefined && { endpoint: values.CARILLON_S3_ENDPOINT }),
+        ...(values.CARILLON_S3_REGION !== undefined && { region: values.CARILLON_S3_REGION }),
+        forcePathStyle: values.CARILLON_S3_PATH_STYLE === 'true',
+      },
+    },
     roles: Object.freeze(values.CARILLON_ROLES),
     workers: values.CARILLON_WORKERS,
     shutdownGraceMs: values.CARILLON_SHUTDOWN_GRACE_SECONDS * 1000,

@@ -86,7 +86,7 @@ describe('the layers', () => {
     const above = ['runs', 'schedules', 'secrets', 'jobs', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
-    const types = ['run.ts', 'run-state.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
+    const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
       (name) => `runs/${name}`,
     );
     const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts'].map(
@@ -152,6 +152,7 @@ describe('pure files', () => {
     'schedules/schedule-view.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
+    'runs/backup-service.ts',
     'runs/run-service.ts',
     'runs/batcher.ts',
   ];

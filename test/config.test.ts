@@ -24,6 +24,7 @@ describe('an empty environment', () => {
       dataDir: './data',
       logLevel: 'info',
       apiKey: null,
+      backup: { pgBin: null, path: null, s3: { forcePathStyle: false } },
       secretKey: null,
       roles: ['api', 'dispatcher', 'worker'],
       workers: new Map([
@@ -44,7 +45,7 @@ describe('an empty environment', () => {
   });
 
   it('may hold what is not ours, and empty variables, which count as not set', () => {
-    const env = { PATH: '/bin', HOME: undefined, PORT: '', DATABASE_URL: '', CARILLON_API_KEY: '' };
+    const env = { SHELL: '/bin/sh', HOME: undefined, PORT: '', DATABASE_URL: '', CARILLON_API_KEY: '' };
     expect(loadConfig(env)).toEqual(loadConfig({}));
   });
 });
@@ -64,6 +65,10 @@ describe('each variable', () => {
         CARILLON_SHUTDOWN_GRACE_SECONDS: '0',
         CARILLON_DATABASE_CONNECTIONS: '6',
         CARILLON_SECRET_KEY: 'A'.repeat(43),
+        CARILLON_PG_BIN: '/opt/pg/bin',
+        CARILLON_S3_ENDPOINT: 'https://s3.example.com',
+        CARILLON_S3_REGION: 'eu',
+        CARILLON_S3_PATH_STYLE: 'true',
         CARILLON_RETENTION_DAYS: '1',
       }),
     ).toEqual({
@@ -73,6 +78,11 @@ describe('each variable', () => {
       dataDir: '/var/lib/carillon',
       logLevel: 'silent',
       apiKey: key,
+      backup: {
+        pgBin: '/opt/pg/bin',
+        path: null,
+        s3: { endpoint: 'https://s3.example.com', region: 'eu', forcePathStyle: true },
+      },
       secretKey: 'A'.repeat(43),
       roles: ['worker', 'api'],
       workers: new Map([
@@ -118,6 +128,8 @@ describe('each variable', () => {
     ['CARILLON_RETENTION_DAYS', 'never'],
     ['CARILLON_SECRET_KEY', 'correct horse battery staple'],
     ['CARILLON_SECRET_KEY', 'QQ=='],
+    ['CARILLON_S3_ENDPOINT', 's3.example.com'],
+    ['CARILLON_S3_PATH_STYLE', 'yes'],
     ['CARILLON_DATABASE_CONNECTIONS', '151'],
   ])('%s=%s is refused by name', (name, value) => {
     expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name}: .+`));
@@ -164,7 +176,7 @@ describe('an open house', () => {
 describe('.env.example', () => {
   it('names every variable that there is, and none that there is not', async () => {
     const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
-    const named = [...text.matchAll(/^#?\s*([A-Z][A-Z_]+)=/gm)].map((match) => match[1]);
+    const named = [...text.matchAll(/^#?\s*([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1]);
     const known = [
       'PORT',
       'HOST',
@@ -177,6 +189,10 @@ describe('.env.example', () => {
       'CARILLON_SHUTDOWN_GRACE_SECONDS',
       'CARILLON_DATABASE_CONNECTIONS',
       'CARILLON_SECRET_KEY',
+      'CARILLON_PG_BIN',
+      'CARILLON_S3_ENDPOINT',
+      'CARILLON_S3_REGION',
+      'CARILLON_S3_PATH_STYLE',
       'CARILLON_RETENTION_DAYS',
     ];
     expect([...new Set(named)].sort()).toEqual(known.sort());

@@ -367,6 +367,45 @@ export const runLogs = pgTable(
   ],
 );
 
+/** What backup jobs stored, and where. A row outlives its run and its schedule: as long as the objects are there. */
+export const backups = pgTable(
+  'backups',
+  {
+    /** `backup-YYYYMMDDHHMMSS`, UTC. */
+    id: text('id').primaryKey(),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    runId: uuid('run_id').notNull().unique('backups_run_key'),
+    kind: text('kind').notNull(),
+    sourceKind: text('source_kind').notNull(),
+    /** Without credentials. */
+    source: text('source').notNull(),
+    location: text('location').notNull(),
+    object: text('object').notNull(),
+    manifest: text('manifest'),
+    /** The backup that an incremental one goes on from. */
+    baseId: text('base_id'),
+    bytes: bigint('bytes', { mode: 'number' }),
+    sha256: text('sha256'),
+    manifestSha256: text('manifest_sha256'),
+    status: text('status').notNull(),
+    createdAt: instant('created_at').notNull(),
+    finishedAt: instant('finished_at'),
+  },
+  (t) => [
+    index('backups_schedule_idx').on(t.scheduleId, t.id),
+    foreignKey({ columns: [t.baseId], foreignColumns: [t.id], name: 'backups_base_fk' }).onDelete('restrict'),
+    check('backups_kind_check', sql`${t.kind} in ('full', 'incremental')`),
+    check('backups_source_kind_check', sql`${t.sourceKind} in ('directory', 'postgres')`),
+    check('backups_status_check', sql`${t.status} in ('writing', 'written', 'valid', 'damaged')`),
+    check('backups_base_check', sql`(${t.kind} = 'incremental') = (${t.baseId} is not null)`),
+    check(
+      'backups_written_check',
+      sql`${t.status} = 'writing' or (${t.bytes} is not null and ${t.sha256} is not null and ${t.finishedAt} is not null)`,
+    ),
+  ],
+);
+
 /** One row per worker process; its heartbeat is the lease on all runs it executes. */
 export const workers = pgTable(
   'workers',

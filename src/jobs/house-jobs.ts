@@ -1,17 +1,24 @@
 /** The job types that Carillon comes with. Being named here makes a type creatable, documented and visible. */
+import { createBackupJob } from './backup/backup-job.ts';
+import type { BackupSettings } from './backup/backup-tools.ts';
+import { createRestoreJob } from './backup/restore-job.ts';
 import type { JobType } from './job.ts';
 import { createTaskJob, type TaskJobOptions } from './task/task-job.ts';
 
-export type HouseJobsOptions = TaskJobOptions;
+/** What job types are made from. Plain JSON, as it goes to the processes of isolated runs. */
+export type HouseJobSettings = { version: string; backup: BackupSettings };
 
-/** What the process of an isolated run builds its job types from: plain JSON. */
-export type HouseJobSettings = { version: string };
+export type HouseJobsOptions = HouseJobSettings & Pick<TaskJobOptions, 'dispatcher'>;
 
-/** The same job types in the process of an isolated run. */
-export function jobs(settings: HouseJobSettings): readonly JobType[] {
-  return houseJobs(settings);
+export function houseJobs({ dispatcher, version, backup }: HouseJobsOptions): readonly JobType[] {
+  return [
+    createTaskJob({ ...(dispatcher !== undefined && { dispatcher }), version }),
+    createBackupJob(backup),
+    createRestoreJob(backup),
+  ];
 }
 
-export function houseJobs({ dispatcher, version }: HouseJobsOptions): readonly JobType[] {
-  return [createTaskJob({ dispatcher, version })];
+/** The same in the process of an isolated run. */
+export function jobs(settings: HouseJobSettings): readonly JobType[] {
+  return houseJobs(settings);
 }

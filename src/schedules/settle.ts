@@ -14,8 +14,11 @@ import { asDue, dueAtOrNominal, isOverdue, shortlyBeforeLatest } from './schedul
 import { pauseTooLong } from './schedule-refusals.ts';
 import { type Calendars, nextAfter } from './trigger.ts';
 
-/** How many nominal times one turn settles or catches up. */
+/** How many nominal times one turn settles or catches up; fewer where exclusions may make each one dear. */
 const settleTimesMax = 1000;
+const excludedTimesMax = 50;
+const timesMaxOf = ({ timing }: DueSchedule) =>
+  timing.exclusions === undefined ? settleTimesMax : excludedTimesMax;
 /** A resume that is to run more nominal times than this at once is refused. */
 const resumeTimesMax = 10_000;
 
@@ -32,14 +35,11 @@ export type Moment = {
 export async function settle(tx: Tx, schedule: StoredSchedule, moment: Moment): Promise<StoredSchedule> {
   const { nowMs, served, calendars } = moment;
   let current = schedule;
-  // A backlog of more than `settleTimesMax` takes several turns; each one moves the next time on.
+  // A backlog of more than that takes several turns; each one moves the next time on.
   while (isOverdue(current, nowMs, calendars)) {
     const outages = await readOutages(tx, nowMs, outageHoleMs);
-    const { fires, state } = planFires(asDue(current, calendars), {
-      nowMs,
-      outages,
-      timesMax: settleTimesMax,
-    });
+    const due = asDue(current, calendars);
+    const { fires, state } = planFires(due, { nowMs, outages, timesMax: timesMaxOf(due) });
     await recordFires(tx, { fires, states: [state] }, nowMs, served);
     current = (await findSchedule(tx, schedule.id))!;
     if (state.fault !== null) break;
@@ -93,14 +93,14 @@ export async function catchUpPause(
   let next = nextAfter(timing, name, fromMs, calendars);
   while (next !== null && dueAt(due, next) <= nowMs) {
     if (times >= resumeTimesMax) throw pauseTooLong(schedule, resumeTimesMax);
-    times += settleTimesMax;
+    times += timesMaxOf(due);
     const turn = {
       ...due,
       nextRunAtMs: next,
       activeRuns: due.activeRuns + started,
       fired: due.fired + started,
     };
-    const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: settleTimesMax });
+    const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: timesMaxOf(due) });
     const kept = fires.filter((fire) => fire.status !== 'missed');
     await recordFires(tx, { fires: kept, states: [] }, nowMs, served);
     started += kept.filter((fire) => fire.status === 'queued').length;

@@ -43,7 +43,7 @@ test('the contract’s routes of this version are all there', () => {
         'post /runs/{id}/cancel',
         'post /runs/{id}/retry',
       ],
-      ...['get /forecast', 'get /calendars', 'get /secrets'],
+      ...['get /forecast', 'get /calendars', 'get /secrets', 'get /backups'],
       ...['get', 'put', 'delete'].map((method) => `${method} /secrets/{name}`),
       ...['get', 'put', 'delete'].map((method) => `${method} /calendars/{name}`),
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],

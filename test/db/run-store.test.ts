@@ -84,6 +84,7 @@ describe('startRuns', () => {
         timeoutMs: 60_000,
         retry: run!.retry,
         failures: 0,
+        lost: 0,
         signal: null,
       },
     ]);

@@ -67,7 +67,7 @@ async function setup() {
   const reset = await openSession(postgres.url);
   await reset.rows(`
     truncate schedules, schedule_states, runs, run_attempts, run_logs, workers, dispatch_state, outages,
-      graphile_worker._private_jobs`);
+      graphile_worker._private_jobs cascade`);
   await reset.close();
   return await setupScene({ url: postgres.url });
 }

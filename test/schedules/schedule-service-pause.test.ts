@@ -109,7 +109,7 @@ describe('pause', () => {
     await expect(house.schedules.pause(created.id, null)).rejects.toMatchObject({
       code: 'conflict',
       message:
-        'Schedule "over" is stopped, which is final. Create a new one, or delete this one to use its name again.',
+        'Schedule "over" is stopped, which is final. Create a new one; to use its name again, first DELETE /schedules/over.',
     });
   });
 

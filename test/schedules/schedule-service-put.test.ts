@@ -113,7 +113,7 @@ describe('put', () => {
     await expect(house.schedules.put({ ...spec, description: 'x' })).rejects.toMatchObject({
       code: 'conflict',
       message:
-        'Schedule "over" is stopped, which is final. Create a new one, or delete this one to use its name again.',
+        'Schedule "over" is stopped, which is final. Create a new one; to use its name again, first DELETE /schedules/over.',
     });
   });
 

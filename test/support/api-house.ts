@@ -9,6 +9,7 @@ import { buildApp } from '../../src/app.ts';
 import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { createBackupService } from '../../src/runs/backup-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
@@ -42,13 +43,17 @@ export type ApiHouseOptions = HouseOptions & { apiKey?: string };
 export const noop = { type: 'noop' };
 export const version = '1.2.3';
 
+/** Settings of jobs that these tests describe and never run. */
+const noBackups = { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: null, s3: {} };
+
 export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
-  const house = await setupHouse({ moreJobs: houseJobs({ version }), ...options });
+  const house = await setupHouse({ moreJobs: houseJobs({ version, backup: noBackups }), ...options });
   const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
   const app = await buildApp({
     schedules,
     calendars,
     secrets,
+    backups: createBackupService({ db: house.db }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,

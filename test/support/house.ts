@@ -311,6 +311,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
         delete from graphile_worker._private_jobs`);
       await db.execute(sql`delete from calendars`);
       await db.execute(sql`delete from secrets`);
+      await db.execute(sql`delete from backups`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

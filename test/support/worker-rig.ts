@@ -8,6 +8,8 @@ import { createClock } from '../../src/clock.ts';
 import { type Db, openDatabase, openPool } from '../../src/db/client.ts';
 import { findRunDetail } from '../../src/db/run-history-store.ts';
 import { listLogLines } from '../../src/db/run-log-store.ts';
+import type { BackupSettings } from '../../src/jobs/backup/backup-tools.ts';
+import { type HouseJobSettings, houseJobs } from '../../src/jobs/house-jobs.ts';
 import { defineJob, type JobContext } from '../../src/jobs/job.ts';
 import { createJobRegistry } from '../../src/jobs/registry.ts';
 import { createWorker, type Worker } from '../../src/jobs/worker.ts';
@@ -65,8 +67,14 @@ export type RigWorker = {
   oversleep(ms: number): void;
 };
 
+export type RigOptions = {
+  url?: string;
+  /** The job types of the house too, with these settings for backups; isolated runs find those and no others. */
+  backup?: Omit<BackupSettings, 'databaseUrl'>;
+};
+
 /** Everything is closed when the test has finished. `url`: another database than a fresh one on the shared server. */
-export async function setupRig(options: { url?: string } = {}): Promise<WorkerRig> {
+export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
   const own = options.url === undefined ? await createTestDatabase() : null;
   const url = options.url ?? own!.url;
   if (own !== null) onTestFinished(() => own.drop());
@@ -95,7 +103,14 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
       return await scripts.get(input.does)!(context, input);
     },
   });
-  const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), scripted]);
+  const settings: HouseJobSettings | null =
+    options.backup === undefined ? null : { version: '0', backup: { databaseUrl: url, ...options.backup } };
+  const house = settings === null ? [] : houseJobs(settings);
+  const jobModule =
+    settings === null
+      ? isolatedModule
+      : { url: new URL('../../src/jobs/house-jobs.ts', import.meta.url).href, settings };
+  const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), ...house, scripted]);
   const served = () => ['default'];
   const secrets = createSecretService({
     db,
@@ -140,7 +155,7 @@ export async function setupRig(options: { url?: string } = {}): Promise<WorkerRi
         workers: new Map(Object.entries(workers)),
         served: () => Object.keys(workers),
         events: { started: () => undefined, ended: () => undefined },
-        jobModule: isolatedModule,
+        jobModule,
         secrets,
       });
       onTestFinished(() => worker.stop(0).catch(() => undefined));

@@ -1,0 +1,151 @@
+/**
+ * The job type `backup`, after the reference workflow DailyBackup: perform-backup → validate-backup →
+ * cleanup-old-backups → send-notification, each a durable step. Runs in a process of its own.
+ */
+import { createHash } from 'node:crypto';
+import { type Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { backupsOf, deleteBackup, findBackup, markBackup } from '../../db/backup-store.ts';
+import { messageOf } from '../../errors.ts';
+import { type Backup, expired } from '../../runs/backup.ts';
+import { defineJob, type JobContext, JobError } from '../job.ts';
+import { type BackupInput, backupInput, backupOutput } from './backup-input.ts';
+import type { BackupTarget } from './backup-target.ts';
+import { type BackupSettings, type BackupTools, withTools } from './backup-tools.ts';
+import { performBackup } from './perform-backup.ts';
+import { verifyDump } from './pg-restore.ts';
+import { opened } from './sealed-stream.ts';
+import { backupDamaged } from './target-faults.ts';
+import { checkTree } from './tree-check.ts';
+
+const dayMs = 86_400_000;
+
+export function createBackupJob(settings: BackupSettings) {
+  return defineJob({
+    type: 'backup',
+    description:
+      'Backs up a directory or a Postgres database to a folder or a bucket, reads it back, and deletes what is past its retention.',
+    input: backupInput,
+    output: backupOutput,
+    taskQueue: 'backup',
+    isolated: true,
+    timeoutMs: 3_600_000,
+    retry: {
+      maxAttempts: 3,
+      initialIntervalMs: 60_000,
+      maxIntervalMs: 300_000,
+      backoffCoefficient: 2,
+      nonRetryableErrorTypes: ['InvalidConfiguration'],
+    },
+    example: { backupType: 'full', source: 'file:///etc', targetLocation: 'file:///var/backups/carillon/' },
+    run: (context, input) => withTools(settings, context, (tools) => backUp(context, input, tools)),
+  });
+}
+
+async function backUp(context: JobContext, input: BackupInput, tools: BackupTools) {
+  const startedAt = context.now();
+  const made = await context.step('perform-backup', ({ signal }) =>
+    performBackup(context, signal, input, tools),
+  );
+  await context.step('validate-backup', ({ signal }) => validate(made.id, signal, input, tools));
+  const { deleted } = await context.step('cleanup-old-backups', ({ signal, log }) =>
+    cleanUp(context, signal, input, tools, log),
+  );
+  const durationSeconds = Math.max(0, Math.round(context.now() - startedAt) / 1000);
+  await context.step('send-notification', ({ log }) => {
+    log(
+      `${made.id}: ${made.kind} backup of ${made.bytes} bytes is stored and was read back; ${deleted} old ones deleted`,
+    );
+    return { sent: ['log'] };
+  });
+  return {
+    backupId: made.id,
+    backupType: made.kind,
+    backupSize: made.bytes,
+    sha256: made.sha256,
+    location: tools.target(input.targetLocation).location,
+    durationSeconds,
+    deletedBackups: deleted,
+  };
+}
+
+/** Reads the stored objects back. What is damaged is marked so, and not tried again: another backup must be made. */
+async function validate(
+  id: string,
+  signal: AbortSignal,
+  input: BackupInput,
+  tools: BackupTools,
+): Promise<{ valid: true }> {
+  const backup = (await findBackup(tools.db, id))!;
+  const target = tools.target(backup.location);
+  try {
+    if (backup.bytes === null || backup.bytes === 0) throw backupDamaged(`${backup.object} is empty.`);
+    await checkSeal(target, backup.object, backup.sha256!, signal);
+    if (backup.sourceKind === 'directory') await checkArchive(target, backup, signal);
+    else {
+      const client = await tools.client('pg_restore', input.source ?? tools.ownUrl, signal);
+      await verifyDump(await target.get(backup.object, { signal }), client, { signal });
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof JobError) || !['BackupDamaged', 'BackupMissing'].includes(error.type)) throw error;
+    await markBackup(tools.db, id, 'damaged');
+    throw new JobError('BackupValidationFailed', `Backup validation failed: ${messageOf(error)}`, {
+      retryable: false,
+      cause: error,
+    });
+  }
+  await markBackup(tools.db, id, 'valid');
+  return { valid: true };
+}
+
+async function checkArchive(target: BackupTarget, backup: Backup, signal: AbortSignal): Promise<void> {
+  await checkSeal(target, backup.manifest!, backup.manifestSha256!, signal);
+  const archive = opened(await target.get(backup.object, { signal }), signal);
+  const manifest = opened(await target.get(backup.manifest!, { signal }), signal);
+  await checkTree(archive.source, manifest.source, signal);
+}
+
+export async function checkSeal(
+  target: BackupTarget,
+  name: string,
+  sha256: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const found = await hashOf(await target.get(name, { signal }), signal);
+  if (found !== sha256)
+    throw backupDamaged(`${name} has the SHA-256 ${found}, and was stored with ${sha256}.`);
+}
+
+async function hashOf(content: Readable, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      done();
+    },
+  });
+  await pipeline(content, sink, { signal });
+  return hash.digest('hex');
+}
+
+/** Objects first, then the row: what a kill leaves is looked at again by the next backup. */
+async function cleanUp(
+  context: JobContext,
+  signal: AbortSignal,
+  input: BackupInput,
+  tools: BackupTools,
+  log: (message: string) => void,
+): Promise<{ deleted: number }> {
+  const beforeMs = context.now() - input.retentionDays * dayMs;
+  let deleted = 0;
+  for (const backup of expired(await backupsOf(tools.db, context.scheduleId), beforeMs, context.runId)) {
+    signal.throwIfAborted();
+    const target = tools.target(backup.location);
+    for (const name of [backup.object, backup.manifest])
+      if (name !== null) await target.delete(name, { signal });
+    if (await deleteBackup(tools.db, backup.id)) deleted += 1;
+    log(`deleted ${backup.id}, which is past its ${input.retentionDays} days`);
+  }
+  return { deleted };
+}

@@ -1,0 +1,230 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: They are references to secrets.
+/** Backups and restores as runs: through the worker, in processes of their own, from and to real places. */
+import { appendFile, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { backupsOf } from '../../../src/db/backup-store.ts';
+import type { ScheduleView } from '../../../src/schedules/schedule.ts';
+import { type DumpScene, startDumpScene } from '../../support/dump-scene.ts';
+import { fillRichly, portrait } from '../../support/rich-database.ts';
+import { startS3Server } from '../../support/s3-server.ts';
+import { findSystemPostgres } from '../../support/system-postgres.ts';
+import { at, ms } from '../../support/timings.ts';
+import { differences, plant, stateOf, tempFolder } from '../../support/tree-scene.ts';
+import { setupRig, type WorkerRig } from '../../support/worker-rig.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+const soon = 60_000;
+const noRetry = {
+  maxAttempts: 1,
+  initialIntervalMs: 1,
+  maxIntervalMs: 1,
+  backoffCoefficient: 1,
+  nonRetryableErrorTypes: ['InvalidConfiguration'],
+};
+
+async function setup(s3: object = {}) {
+  const rig = await setupRig({ backup: { pgBin: null, path: process.env.PATH ?? null, s3 } });
+  await rig.worker({ workers: { default: 2 } });
+  const folder = await tempFolder();
+  const root = join(folder, 'tree');
+  const vault = join(folder, 'vault');
+  await mkdir(root);
+  await mkdir(vault);
+  return { rig, root, vault, url: (path: string) => pathToFileURL(path).href };
+}
+
+/** A schedule of the job that never fires by itself. */
+async function schedule(rig: WorkerRig, type: string, input: object, retry = noRetry): Promise<ScheduleView> {
+  const { spec } = await rig.schedules.get((await rig.trigger('nothing')).scheduleId);
+  return await rig.schedules.create({
+    ...spec,
+    name: `${type}-${Math.random().toString(36).slice(2)}`,
+    timing: at(ms('2999-01-01T00:00:00Z')),
+    job: { ...spec.job, type, input, taskQueue: 'default', timeoutMs: 60_000, retry },
+  });
+}
+
+const run = async (rig: WorkerRig, id: string) => rig.ended((await rig.schedules.trigger(id, {})).id, soon);
+const backUp = async (rig: WorkerRig, id: string) => {
+  const ended = await run(rig, id);
+  expect(ended, JSON.stringify(ended.error)).toMatchObject({ status: 'succeeded' });
+  return ended.output as { backupId: string; backupType: string; backupSize: number; deletedBackups: number };
+};
+
+describe('a directory', () => {
+  it('is backed up in full, then what changed, and restored to the last bit', async () => {
+    const { rig, root, vault, url } = await setup();
+    await plant(root, { 'a.txt': 'one', 'd/': '', 'd/ü ñ 名.txt': 'two', 'gone.txt': 'three', 'empty/': '' });
+    await symlink('a.txt', join(root, 'link'));
+    const { id } = await schedule(rig, 'backup', {
+      backupType: 'incremental',
+      source: url(root),
+      targetLocation: `${url(vault)}/`,
+    });
+    const first = await backUp(rig, id);
+    expect(first).toMatchObject({ backupType: 'full', backupId: expect.stringMatching(/^backup-\d{14}$/) });
+    await appendFile(join(root, 'a.txt'), ' and more');
+    await rm(join(root, 'gone.txt'));
+    await writeFile(join(root, 'd/new'), 'four');
+    const second = await backUp(rig, id);
+    expect(second).toMatchObject({ backupType: 'incremental' });
+    expect(second.backupId > first.backupId).toBe(true);
+
+    const into = join(vault, '..', 'restored');
+    const restore = await schedule(rig, 'restore', { backupId: second.backupId, to: url(into) });
+    const restored = await run(rig, restore.id);
+    expect(restored, JSON.stringify(restored.error)).toMatchObject({
+      status: 'succeeded',
+      output: { backups: 2 },
+    });
+    expect(differences(stateOf(root), stateOf(into))).toEqual([]);
+
+    const all = await backupsOf(rig.db, id);
+    expect(all.map(({ kind, status, baseId }) => [kind, status, baseId])).toEqual([
+      ['full', 'valid', null],
+      ['incremental', 'valid', first.backupId],
+    ]);
+    const ended = await rig.detail(all[1]!.runId);
+    expect(ended.steps.map(({ name, status }) => [name, status])).toEqual([
+      ['perform-backup', 'succeeded'],
+      ['validate-backup', 'succeeded'],
+      ['cleanup-old-backups', 'succeeded'],
+      ['send-notification', 'succeeded'],
+    ]);
+    expect((await rig.logOf(ended.id)).map((line) => line.message).join()).toContain('was read back');
+  });
+
+  it('keeps the last good one and what it needs, and deletes what is past its days', async () => {
+    const { rig, root, vault, url } = await setup();
+    await plant(root, { a: '1' });
+    const { id } = await schedule(rig, 'backup', {
+      backupType: 'full',
+      source: url(root),
+      targetLocation: `${url(vault)}/`,
+      retentionDays: 1,
+    });
+    const first = await backUp(rig, id);
+    await rig.sql.rows(`update backups set created_at = created_at - interval '3 days'`);
+    const second = await backUp(rig, id);
+    expect(second.deletedBackups).toBe(1);
+    expect((await backupsOf(rig.db, id)).map((backup) => backup.id)).toEqual([second.backupId]);
+    expect(await readdir(vault)).toHaveLength(2);
+    expect(first.backupId).not.toBe(second.backupId);
+  });
+
+  it('that is damaged in its place is told, marked, and not tried again', async () => {
+    const { rig, root, vault, url } = await setup();
+    await plant(root, { a: '1' });
+    const { id } = await schedule(rig, 'backup', {
+      backupType: 'full',
+      source: url(root),
+      targetLocation: `${url(vault)}/`,
+    });
+    await backUp(rig, id);
+    const [backup] = await backupsOf(rig.db, id);
+    const file = join(vault, backup!.object);
+    const bytes = await readFile(file);
+    bytes[bytes.length - 9]! ^= 1;
+    await writeFile(file, bytes);
+    const restore = await schedule(rig, 'restore', {
+      backupId: backup!.id,
+      to: url(join(vault, '..', 'into')),
+    });
+    expect(await run(rig, restore.id)).toMatchObject({ status: 'failed', error: { type: 'BackupDamaged' } });
+    expect(await readdir(join(vault, '..'))).not.toContain('into');
+  });
+
+  it.each<[string, (places: { root: string; vault: string; url(path: string): string }) => object, RegExp]>([
+    [
+      'a source that is not there',
+      ({ vault, root, url }) => ({
+        backupType: 'full',
+        source: url(`${root}/none`),
+        targetLocation: `${url(vault)}/`,
+      }),
+      /none/,
+    ],
+    [
+      'a target that is not there',
+      ({ root, url }) => ({ backupType: 'full', source: url(root), targetLocation: 'file:///proc/none/' }),
+      /proc/,
+    ],
+    [
+      'an incremental backup of a database',
+      ({ vault, url }) => ({ backupType: 'incremental', targetLocation: `${url(vault)}/` }),
+      /incrementally/,
+    ],
+  ])('with %s is InvalidConfiguration, and not tried again', async (_what, inputOf, words) => {
+    const { rig, ...places } = await setup();
+    const { id } = await schedule(rig, 'backup', inputOf(places), { ...noRetry, maxAttempts: 3 });
+    expect(await run(rig, id)).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      error: { type: 'InvalidConfiguration', message: expect.stringMatching(words) },
+    });
+    expect((await backupsOf(rig.db, id)).filter((backup) => backup.status !== 'writing')).toEqual([]);
+  });
+});
+
+it('a bucket takes them as a folder does', async () => {
+  const server = await startS3Server('vault');
+  onTestFinished(() => void server.close());
+  const { rig, root, vault, url } = await setup({
+    endpoint: server.endpoint,
+    region: 'eu',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'key', secretAccessKey: 'canary-secret' },
+  });
+  await plant(root, { a: '1', 'd/': '', 'd/b': '2' });
+  const { id } = await schedule(rig, 'backup', {
+    backupType: 'full',
+    source: url(root),
+    targetLocation: 's3://vault/daily/',
+  });
+  const { backupId } = await backUp(rig, id);
+  expect([...server.buckets.get('vault')!.keys()].every((key) => key.startsWith('daily/'))).toBe(true);
+  const into = join(vault, 'into');
+  const restore = await schedule(rig, 'restore', { backupId, to: url(into) });
+  expect(await run(rig, restore.id)).toMatchObject({ status: 'succeeded' });
+  expect(differences(stateOf(root), stateOf(into))).toEqual([]);
+});
+
+const system = await findSystemPostgres();
+
+// Skipped: no PostgreSQL server and clients under /usr/lib/postgresql/*/bin.
+describe.skipIf(system === undefined)('a database', () => {
+  let scene: DumpScene | undefined;
+  afterAll(() => scene?.close());
+
+  it('is dumped, read back, and restored row by row', async () => {
+    scene = await startDumpScene(system!);
+    const source = await scene.create();
+    await fillRichly(source);
+    const { rig, vault, url } = await setup();
+    const password = new URL(source).password;
+    await rig.secrets.put('db', { value: decodeURIComponent(password), description: '' });
+    const hidden = source.replace(`:${password}@`, ':${secret:db}@');
+    const { id } = await schedule(rig, 'backup', {
+      backupType: 'full',
+      source: hidden,
+      targetLocation: `${url(vault)}/`,
+    });
+    const { backupId } = await backUp(rig, id);
+    const to = new URL(hidden.replace('${secret:db}', 'x'));
+    to.pathname = '/restored_by_run';
+    const restore = await schedule(rig, 'restore', {
+      backupId,
+      to: to.href.replace(':x@', ':${secret:db}@'),
+    });
+    const ended = await run(rig, restore.id);
+    expect(ended, JSON.stringify(ended.error)).toMatchObject({ status: 'succeeded', output: { backups: 1 } });
+    const bin = system!.bin;
+    const there = new URL(source);
+    there.pathname = '/restored_by_run';
+    expect(await portrait(there.href, bin)).toEqual(await portrait(source, bin));
+    const [backup] = await backupsOf(rig.db, id);
+    expect(JSON.stringify(backup)).not.toContain(decodeURIComponent(password));
+  });
+});
