@@ -8,7 +8,7 @@ import { buildApp } from './app.ts';
 import { type Background, createBackground } from './background.ts';
 import { createClock } from './clock.ts';
 import type { Config, Role } from './config.ts';
-import { openDatabase, openPool, readDatabaseClock } from './db/client.ts';
+import { type Db, openDatabase, openPool, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
 import { nameSecretUsers } from './db/secret-store.ts';
 import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
@@ -98,12 +98,15 @@ export async function startService({
   const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
   const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, ...settings }), ...moreJobs]);
   const book = createCalendarBook();
-  const secrets = createSecretService({
-    db: api.db,
-    clock,
-    key: secretKeySource(config.secretKey, config.dataDir),
-    usersOf: (name) => nameSecretUsers(api.db, name, secretUsersTold),
-  });
+  const key = secretKeySource(config.secretKey, config.dataDir);
+  const secretsOn = (on: Db) =>
+    createSecretService({
+      db: on,
+      clock,
+      key,
+      usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
+    });
+  const secrets = secretsOn(api.db);
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -181,7 +184,7 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
-          secrets,
+          secrets: secretsOn(db),
         });
 
   const onChange = () => dispatching?.wake();

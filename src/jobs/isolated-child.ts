@@ -9,7 +9,7 @@ import type { FromChild, JournalCall, ToChild } from './isolated-protocol.ts';
 import type { JobType } from './job.ts';
 import { createJobRegistry } from './registry.ts';
 import { abort, type LiveAttempt, runJob } from './run-job.ts';
-import type { StepJournal, StepRecord } from './step.ts';
+import type { StepJournal, StepRecord } from './step-record.ts';
 
 const watchEveryMs = 500;
 

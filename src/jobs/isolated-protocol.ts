@@ -2,8 +2,8 @@
 import type { ClaimedRun } from '../db/run-store.ts';
 import type { LogLevel } from './job.ts';
 import type { AbortReason, AttemptEnd } from './run-job.ts';
-import type { StepRecord } from './step.ts';
 import type { Progress } from './step-progress.ts';
+import type { StepRecord } from './step-record.ts';
 
 /** Where the process finds its job types: a module with `jobs(settings)`, and the settings, which are plain JSON. */
 export type JobModule = { url: string; settings: unknown };

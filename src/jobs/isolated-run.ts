@@ -22,7 +22,7 @@ import {
   type LiveAttempt,
   type RunJobParts,
 } from './run-job.ts';
-import type { StepJournal } from './step.ts';
+import type { StepJournal } from './step-record.ts';
 
 /** Attempts that a run may lose with its process. */
 export const processesLostMax = 3;

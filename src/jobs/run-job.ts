@@ -10,7 +10,8 @@ import { type Redact, redactJson } from '../secrets/redaction.ts';
 import { untilAborted } from './abortable.ts';
 import type { JobContext, JobType, LogLevel } from './job.ts';
 import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
-import { createSteps, type StepJournal, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
+import { createSteps, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
+import type { StepJournal } from './step-record.ts';
 
 export type AttemptEnd =
   | {

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
 import { listSteps, saveProgress, saveStep } from '../db/step-store.ts';
-import type { StepJournal } from './step.ts';
+import type { StepJournal } from './step-record.ts';
 
 export function journalOf(
   db: Db,

@@ -17,47 +17,14 @@
 import type { Clock } from '../clock.ts';
 import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
-import type { StepStatus } from '../runs/run-state.ts';
 import { type Redact, redactJson } from '../secrets/redaction.ts';
-import { pause, untilAborted } from './abortable.ts';
+import { pause } from './abortable.ts';
 import { JobError, type LogLevel } from './job.ts';
 import { faultOf, keptError, normalised } from './job-answer.ts';
 import { type StepOptions, toMs, toPolicy } from './step-options.ts';
-import { createProgressWriter, type Progress } from './step-progress.ts';
-
-/** A step as it is on record. Times in epoch milliseconds. */
-export type StepRecord = {
-  name: string;
-  status: StepStatus;
-  /** Tries so far, those that were lost with their worker included. */
-  attempts: number;
-  /** Tries that failed; what the step's own policy counts. */
-  failures: number;
-  startedAtMs: number;
-  finishedAtMs: number | null;
-  output: unknown;
-  error: RunError | null;
-  /** When a step that waits goes on. */
-  resumeAtMs: number | null;
-};
-
-/** Where steps are kept. Each write answers false, and writes nothing, when the run is not at this attempt any more. */
-export interface StepJournal {
-  load(): Promise<StepRecord[]>;
-  save(record: StepRecord): Promise<boolean>;
-  saveProgress(progress: Progress): Promise<boolean>;
-}
-
-/** What a step's function sees. */
-export type StepContext = {
-  /** Aborted when the try takes too long, and with the attempt. */
-  readonly signal: AbortSignal;
-  /** The same for all tries of this step of this run. */
-  readonly idempotencyKey: string;
-  /** 1 for the first try. */
-  readonly attempt: number;
-  log(message: string, level?: LogLevel): void;
-};
+import { createProgressWriter } from './step-progress.ts';
+import type { StepJournal, StepRecord } from './step-record.ts';
+import { type StepContext, tryStep } from './step-try.ts';
 
 /** Why an attempt ends though its job has not: it waits for `untilMs`, or the schedule was stopped. */
 export type StepsOver = { kind: 'waiting'; untilMs: number; reason: string } | { kind: 'stopped' };
@@ -196,7 +163,10 @@ export function createSteps(parts: StepsParts): Steps {
       record.resumeAtMs = null;
       await save(record);
       try {
-        const answer = normalised(await within(timeoutMs, name, record.attempts, fn), `step "${name}"`);
+        const answer = normalised(
+          await tryStep({ ...ofRun(name), timeoutMs, attempt: record.attempts }, fn),
+          `step "${name}"`,
+        );
         const output = redactJson(answer, parts.redact);
         Object.assign(record, { status: 'succeeded', output, error: null, finishedAtMs: clock.now() });
       } catch (thrown) {
@@ -233,36 +203,12 @@ export function createSteps(parts: StepsParts): Steps {
     }
   }
 
-  async function within<T>(
-    timeoutMs: number | null,
-    name: string,
-    attempt: number,
-    fn: (context: StepContext) => Promise<T> | T,
-  ): Promise<T> {
-    const tooLong = new AbortController();
-    const message = `The step "${name}" took longer than its timeout of ${timeoutMs} ms.`;
-    const timer =
-      timeoutMs === null
-        ? undefined
-        : setTimeout(() => tooLong.abort(new JobError('Timeout', message)), Math.min(timeoutMs, 2 ** 31 - 1));
-    const stepSignal = AbortSignal.any([signal, tooLong.signal]);
-    try {
-      const answer = (async () =>
-        await fn({
-          signal: stepSignal,
-          idempotencyKey: `${parts.runId}/${name}`,
-          attempt,
-          log: (text, level = 'info') => parts.log(level, text),
-        }))();
-      return await untilAborted(stepSignal, answer, inlineWaitMsMax);
-    } catch (error) {
-      // What a function throws when its signal is aborted is of its own making.
-      if (tooLong.signal.aborted) throw tooLong.signal.reason;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
+  const ofRun = (name: string) => ({
+    name,
+    signal,
+    idempotencyKey: `${parts.runId}/${name}`,
+    log: parts.log,
+  });
 
   function tracked<T>(work: Promise<T>): Promise<T> {
     const settled = work.then(

@@ -19,9 +19,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
-import { type Db, isRefusal } from '../db/client.ts';
+import type { Db } from '../db/client.ts';
 import { type Doorbell, forceUnlock, ringAgain } from '../db/queue.ts';
-import { type ClaimedRun, readSignals, requeueFromWorker, startRuns } from '../db/run-store.ts';
+import { type ClaimedRun, readSignals, requeueFromWorker } from '../db/run-store.ts';
 import { markGone } from '../db/worker-store.ts';
 import { messageOf } from '../errors.ts';
 import { type Batcher, createBatcher } from '../runs/batcher.ts';
@@ -33,6 +33,7 @@ import { runIsolated } from './isolated-run.ts';
 import { createLease } from './lease.ts';
 import { createOutcomeRecorder } from './outcome-recorder.ts';
 import type { JobRegistry } from './registry.ts';
+import { createRunClaims } from './run-claims.ts';
 import { type AttemptEnd, abort, type LiveAttempt, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
@@ -83,13 +84,10 @@ type Live = LiveAttempt & {
   left: Promise<void>;
 };
 
-const startBatchMax = 500;
 const ringBatchMax = 500;
 /** Outcomes that may wait to be written before new runs have to wait for them. */
 const unrecordedMax = 2000;
 const signalsEveryMs = 500;
-const databasePauseMsMin = 50;
-const databasePauseMsMax = 2000;
 const flushLimitMs = 5000;
 
 export function createWorker(parts: WorkerParts): Worker {
@@ -149,19 +147,7 @@ export function createWorker(parts: WorkerParts): Worker {
       logger.warn({ err: error }, `could not write log lines of a run: ${messageOf(error)}`),
   });
 
-  const starts: Batcher<Doorbell, ClaimedRun | null> = createBatcher({
-    batchSizeMax: startBatchMax,
-    inFlightMax: 1,
-    async write(doorbells) {
-      const claimed = await claim(doorbells);
-      const byId = new Map(claimed.map((run) => [run.id, run]));
-      return doorbells.map(({ runId, attempt }) => {
-        const run = byId.get(runId);
-        // Doorbells of two attempts of a run may be in one batch.
-        return run !== undefined && run.attempt === attempt ? run : null;
-      });
-    },
-  });
+  const claims = createRunClaims({ db, clock, logger, lease, strays, draining: () => draining !== null });
 
   const rings: Batcher<Doorbell, void> = createBatcher({
     batchSizeMax: ringBatchMax,
@@ -187,7 +173,7 @@ export function createWorker(parts: WorkerParts): Worker {
     starting.set(key, doorbell);
     let run: ClaimedRun | null;
     try {
-      run = await starts.add(doorbell);
+      run = await claims.add(doorbell);
     } finally {
       starting.delete(key);
     }
@@ -195,35 +181,6 @@ export function createWorker(parts: WorkerParts): Worker {
     if (run === null) return;
     await execute(run);
     if (outcomes.pending > unrecordedMax) await outcomes.drained();
-  }
-
-  /**
-   * Tries until the lease is good and the database answers, since a doorbell that is given back to graphile rings
-   * seconds later, and one that cannot even be given back stays locked. If that takes too long, this worker is declared
-   * lost and its doorbells ring elsewhere. Claiming again what was claimed before the answer was lost is no harm.
-   */
-  async function claim(doorbells: readonly Doorbell[]): Promise<ClaimedRun[]> {
-    for (let pauseMs = databasePauseMsMin; ; pauseMs = Math.min(pauseMs * 2, databasePauseMsMax)) {
-      // A run that is claimed while strays are looked for would look like one.
-      while (strays.sweeping !== null || (!lease.held && draining === null))
-        await (strays.sweeping ?? pause(databasePauseMsMin));
-      if (draining !== null) throw new Error('this worker takes no runs now');
-      const { workerId } = lease;
-      try {
-        const claimed = await startRuns(db, workerId, doorbells, clock.now());
-        if (workerId === lease.workerId) return claimed;
-        // This worker was declared lost meanwhile: what it claimed under its old name goes on as strays do.
-        strays.suspect();
-        return [];
-      } catch (error) {
-        strays.suspect();
-        if (isRefusal(error)) throw error;
-        logger.warn(
-          `could not claim ${doorbells.length} runs: ${messageOf(error)}; tried again in ${pauseMs} ms`,
-        );
-        await pause(pauseMs);
-      }
-    }
   }
 
   async function execute(run: ClaimedRun): Promise<void> {

@@ -16,9 +16,9 @@ import { type Calendars, firstFire } from './trigger.ts';
 
 /** All throw DomainError `invalid`, with pointers as in the POST body. */
 export interface DefinitionChecks {
-  job(spec: ScheduleSpec): Promise<void>;
+  job(tx: Tx, spec: ScheduleSpec): Promise<void>;
   /** An input of a job type; `pointer` is where it stands in the request. */
-  input(type: string, input: unknown, pointer: string): Promise<void>;
+  input(tx: Tx, type: string, input: unknown, pointer: string): Promise<void>;
   /** The calendars that it names. They stay as they are until the schedule is stored. */
   calendars(tx: Tx, spec: ScheduleSpec): Promise<Calendars>;
   /** Notes which secrets the schedule refers to, and keeps them from being deleted. */
@@ -33,22 +33,22 @@ export function createDefinitionChecks(parts: {
   const { jobs, book, secrets } = parts;
 
   /** As it will be with its secrets; those are for workers alone. */
-  async function checkInput(type: string, input: unknown, pointer: string): Promise<void> {
+  async function checkInput(tx: Tx, type: string, input: unknown, pointer: string): Promise<void> {
     const issues = [
       ...checkWithoutValues(input, (filled) => jobs.check(type, filled)),
-      ...(await secrets.check(input)),
+      ...(await secrets.check(input, tx)),
     ];
     if (issues.length === 0) return;
     throw invalidAll(issues.map((issue) => ({ ...issue, pointer: `${pointer}${issue.pointer}` })));
   }
 
   return {
-    async job({ job }) {
+    async job(tx, { job }) {
       if (jobs.find(job.type) === undefined) {
         const known = jobs.list().map(({ type }) => type);
         throw invalid('/job/type', `There is no job type "${job.type}"; there are: ${known.join(', ')}.`);
       }
-      await checkInput(job.type, job.input, '/job/input');
+      await checkInput(tx, job.type, job.input, '/job/input');
     },
 
     input: checkInput,

@@ -154,7 +154,7 @@ export function createScheduleService({
     moment: Moment,
   ): Promise<void> {
     const { nowMs } = moment;
-    await checks.job(spec);
+    await checks.job(tx, spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
@@ -180,7 +180,7 @@ export function createScheduleService({
   }
 
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
-    await checks.job(spec);
+    await checks.job(tx, spec);
     const nowMs = clock.now();
     const id = newId(nowMs);
     const calendars = await checks.calendars(tx, spec);
@@ -309,7 +309,7 @@ export function createScheduleService({
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
-        if (input !== undefined) await checks.input(schedule.spec.job.type, input, '/input');
+        if (input !== undefined) await checks.input(tx, schedule.spec.job.type, input, '/input');
         const starts =
           decideOverlap(options.overlap ?? schedule.spec.overlap, schedule.activeRuns) === 'start';
         const atMs = Math.floor(nowMs);

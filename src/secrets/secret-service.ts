@@ -3,7 +3,7 @@
  * opened anew for every attempt, so that one that was replaced is in force with the next.
  */
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/client.ts';
+import type { Db, Tx } from '../db/client.ts';
 import {
   deleteSecret,
   findSecret,
@@ -53,9 +53,10 @@ export interface SecretService {
   remove(name: string): Promise<void>;
   /**
    * What a job's input is refused for: malformed references, unknown secrets, credentials in the clear. Pointers are
-   * relative to the input. Empty when nothing is wrong.
+   * relative to the input. Empty when nothing is wrong. In a transaction it must look through `on`: one that waits for
+   * another connection could wait for one like itself.
    */
-  check(input: unknown): Promise<Issue[]>;
+  check(input: unknown, on?: Db | Tx): Promise<Issue[]>;
   /**
    * For workers. DomainError `invalid` for a reference that is malformed or names no secret (trying again does not
    * help), `conflict` for a secret that this node cannot open (another one may).
@@ -127,10 +128,10 @@ export function createSecretService({ db, clock, key, usersOf }: SecretServicePa
       if (outcome === 'in_use') throw secretInUse(name, await usersOf(name));
     },
 
-    async check(input) {
+    async check(input, on = db) {
       const { references, issues } = readReferences(input);
       const names = [...new Set(references.map((each) => each.name))];
-      const known = names.length === 0 ? new Set() : await knownSecrets(db, names);
+      const known = names.length === 0 ? new Set() : await knownSecrets(on, names);
       const unknown = references.filter((each) => !known.has(each.name)).map(unknownSecretAt);
       return [...issues, ...unknown, ...clearCredentials(input)];
     },

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ClaimedRun } from '../../src/db/run-store.ts';
 import { defineJob, type JobContext, JobError } from '../../src/jobs/job.ts';
 import { type AttemptEnd, abort, type LiveAttempt, runJob } from '../../src/jobs/run-job.ts';
-import type { StepContext } from '../../src/jobs/step.ts';
+import type { StepContext } from '../../src/jobs/step-try.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
 
 const startMs = 1_700_000_000_000;

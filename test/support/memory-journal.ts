@@ -1,7 +1,7 @@
 /** Steps kept in memory, for tests of what is above the database. */
 import type { JobContext } from '../../src/jobs/job.ts';
-import type { StepJournal, StepRecord } from '../../src/jobs/step.ts';
 import type { Progress } from '../../src/jobs/step-progress.ts';
+import type { StepJournal, StepRecord } from '../../src/jobs/step-record.ts';
 
 export type MemoryJournal = StepJournal & {
   readonly records: Map<string, StepRecord>;
