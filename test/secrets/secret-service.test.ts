@@ -157,8 +157,8 @@ describe('a secret', () => {
     expect((await refusal(service.remove('db'))).message).toContain('"5 of db" and others.');
     users = [];
     await service.remove('db');
-    for (const gone of [service.remove('db'), service.get('db')]) {
-      expect((await refusal(gone)).message).toMatch(/^There is no secret "db"\./);
+    for (const gone of [() => service.remove('db'), () => service.get('db')]) {
+      expect((await refusal(gone())).message).toMatch(/^There is no secret "db"\./);
     }
     expect((await refusal(service.get('db'))).code).toBe('not_found');
   });
