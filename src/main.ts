@@ -1,12 +1,12 @@
 /** The process: configuration, signals, exit code. `npm start` runs this file. */
 import { createRequire } from 'node:module';
 import { isAbsolute, relative } from 'node:path';
-import pino, { type Logger } from 'pino';
+import pino from 'pino';
 import { banner } from './banner.ts';
 import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import { startEmbeddedPostgres } from './db/embedded.ts';
 import { messageOf } from './errors.ts';
+import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -79,7 +79,10 @@ async function main(): Promise<void> {
   });
 
   try {
-    const reaching = reachDatabase(config, logger);
+    const reaching = reachDatabase(config, {
+      info: (message) => logger.info(message),
+      warn: (message) => logger.warn(message),
+    });
     // Also while it is just starting: else a Ctrl-C in the first second would leave a server behind.
     stopDatabase = async () => {
       const reached = await Promise.race([reaching.catch(() => null), pause(startMsMax)]);
@@ -118,23 +121,6 @@ function readConfig(): Config | null {
     process.exitCode = exitCodes.badConfiguration;
     return null;
   }
-}
-
-async function reachDatabase(
-  config: Config,
-  logger: Logger,
-): Promise<{ url: string; stop(): Promise<void> }> {
-  if (config.databaseUrl !== null) {
-    const { hostname, port, pathname } = new URL(config.databaseUrl);
-    logger.info(
-      `connecting to Postgres at ${hostname || 'its socket'}:${port || 5432}${pathname}, for up to 30 s`,
-    );
-    return { url: config.databaseUrl, stop: async () => {} };
-  }
-  return await startEmbeddedPostgres({
-    dataDir: config.dataDir,
-    log: { info: (message) => logger.info(message), warn: (message) => logger.warn(message) },
-  });
 }
 
 function hint(error: unknown, config: Config): string {

@@ -1,57 +1,17 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: They are references to secrets.
 /** Backups and restores as runs: through the worker, in processes of their own, from and to real places. */
-import { appendFile, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { backupsOf } from '../../../src/db/backup-store.ts';
-import type { ScheduleView } from '../../../src/schedules/schedule.ts';
+import { backUp, noRetry, run, schedule, setupBackups as setup } from '../../support/backup-rig.ts';
 import { type DumpScene, startDumpScene } from '../../support/dump-scene.ts';
 import { fillRichly, portrait } from '../../support/rich-database.ts';
 import { startS3Server } from '../../support/s3-server.ts';
 import { findSystemPostgres } from '../../support/system-postgres.ts';
-import { at, ms } from '../../support/timings.ts';
-import { differences, plant, stateOf, tempFolder } from '../../support/tree-scene.ts';
-import { setupRig, type WorkerRig } from '../../support/worker-rig.ts';
+import { differences, plant, stateOf } from '../../support/tree-scene.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
-const soon = 60_000;
-const noRetry = {
-  maxAttempts: 1,
-  initialIntervalMs: 1,
-  maxIntervalMs: 1,
-  backoffCoefficient: 1,
-  nonRetryableErrorTypes: ['InvalidConfiguration'],
-};
-
-async function setup(s3: object = {}) {
-  const rig = await setupRig({ backup: { pgBin: null, path: process.env.PATH ?? null, s3 } });
-  await rig.worker({ workers: { default: 2 } });
-  const folder = await tempFolder();
-  const root = join(folder, 'tree');
-  const vault = join(folder, 'vault');
-  await mkdir(root);
-  await mkdir(vault);
-  return { rig, root, vault, url: (path: string) => pathToFileURL(path).href };
-}
-
-/** A schedule of the job that never fires by itself. */
-async function schedule(rig: WorkerRig, type: string, input: object, retry = noRetry): Promise<ScheduleView> {
-  const { spec } = await rig.schedules.get((await rig.trigger('nothing')).scheduleId);
-  return await rig.schedules.create({
-    ...spec,
-    name: `${type}-${Math.random().toString(36).slice(2)}`,
-    timing: at(ms('2999-01-01T00:00:00Z')),
-    job: { ...spec.job, type, input, taskQueue: 'default', timeoutMs: 60_000, retry },
-  });
-}
-
-const run = async (rig: WorkerRig, id: string) => rig.ended((await rig.schedules.trigger(id, {})).id, soon);
-const backUp = async (rig: WorkerRig, id: string) => {
-  const ended = await run(rig, id);
-  expect(ended, JSON.stringify(ended.error)).toMatchObject({ status: 'succeeded' });
-  return ended.output as { backupId: string; backupType: string; backupSize: number; deletedBackups: number };
-};
 
 describe('a directory', () => {
   it('is backed up in full, then what changed, and restored to the last bit', async () => {
