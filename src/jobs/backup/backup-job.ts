@@ -2,9 +2,6 @@
  * The job type `backup`, after the reference workflow DailyBackup: perform-backup → validate-backup →
  * cleanup-old-backups → send-notification, each a durable step. Runs in a process of its own.
  */
-import { createHash } from 'node:crypto';
-import { type Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { backupsOf, deleteBackup, findBackup, markBackup } from '../../db/backup-store.ts';
 import { messageOf } from '../../errors.ts';
 import { type Backup, expired } from '../../runs/backup.ts';
@@ -14,6 +11,7 @@ import type { BackupTarget } from './backup-target.ts';
 import { type BackupSettings, type BackupTools, withTools } from './backup-tools.ts';
 import { performBackup } from './perform-backup.ts';
 import { verifyDump } from './pg-restore.ts';
+import { checkSeal } from './seal-check.ts';
 import { opened } from './sealed-stream.ts';
 import { backupDamaged } from './target-faults.ts';
 import { checkTree } from './tree-check.ts';
@@ -104,29 +102,6 @@ async function checkArchive(target: BackupTarget, backup: Backup, signal: AbortS
   const archive = opened(await target.get(backup.object, { signal }), signal);
   const manifest = opened(await target.get(backup.manifest!, { signal }), signal);
   await checkTree(archive.source, manifest.source, signal);
-}
-
-export async function checkSeal(
-  target: BackupTarget,
-  name: string,
-  sha256: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const found = await hashOf(await target.get(name, { signal }), signal);
-  if (found !== sha256)
-    throw backupDamaged(`${name} has the SHA-256 ${found}, and was stored with ${sha256}.`);
-}
-
-async function hashOf(content: Readable, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  const sink = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      done();
-    },
-  });
-  await pipeline(content, sink, { signal });
-  return hash.digest('hex');
 }
 
 /** Objects first, then the row: what a kill leaves is looked at again by the next backup. */
