@@ -25,6 +25,12 @@ export function referencesIn(input: unknown): string[] {
   return [...new Set(readReferences(input).references.map(({ name }) => name))];
 }
 
+/** False: an input of JSON in which nothing is a reference, nor an escaped or malformed one. Cheap. */
+export function mayHaveReferences(input: unknown): boolean {
+  // JSON never escapes the character that all of them begin with.
+  return JSON.stringify(input)?.includes('$') ?? false;
+}
+
 /** All references, and what is meant as one and is none. */
 export function readReferences(input: unknown): { references: Reference[]; issues: Issue[] } {
   const references: Reference[] = [];

@@ -5,6 +5,7 @@ import { DomainError } from '../../src/errors.ts';
 import {
   checkWithoutValues,
   clearCredentials,
+  mayHaveReferences,
   readReferences,
   referencesIn,
   resolveReferences,
@@ -349,4 +350,24 @@ describe('a credential in the clear', () => {
     }
     expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
+});
+
+it('what is said to have no references is what replacing them leaves as it is', () => {
+  const pieces = fc.constantFrom('a', '$', '{secret:', 'db', '}', '"', '\\', '\n', 'é', '$secret');
+  const text = fc.array(pieces, { maxLength: 6 }).map((parts) => parts.join(''));
+  const { input: anyInput } = fc.letrec((tie) => ({
+    input: fc.oneof({ maxDepth: 3 }, text, fc.integer(), tie('list'), tie('object')),
+    list: fc.array(tie('input'), { maxLength: 3 }),
+    object: fc.dictionary(text, tie('input'), { maxKeys: 3 }),
+  }));
+  fc.assert(
+    fc.property(anyInput, (input) => {
+      fc.pre(!mayHaveReferences(input));
+      expect(readReferences(input)).toEqual({ references: [], issues: [] });
+      expect(resolve(input)).toEqual(input);
+    }),
+  );
+  for (const input of [{ $secret: 'db' }, ['x${secret:db}'], '$${secret:db}', '${secret:']) {
+    expect(mayHaveReferences(input)).toBe(true);
+  }
 });
