@@ -39,6 +39,12 @@ export function conflict(why: string, issues: readonly Issue[] = []): DomainErro
   return new DomainError('conflict', why, issues);
 }
 
+/** The code of a system, database or TLS fault, such as `ENOENT`; "" without one. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
+  return typeof error.code === 'string' ? error.code : '';
+}
+
 /** The message of anything that was thrown, also of what is not an Error. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) {

@@ -11,11 +11,10 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createClock } from './clock.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import { messageOf } from './errors.ts';
+import { codeOf, messageOf } from './errors.ts';
 import { type RestoreInput, restoreInput } from './jobs/backup/backup-input.ts';
 import { withTools } from './jobs/backup/backup-tools.ts';
 import { restoreBackup } from './jobs/backup/restore-backup.ts';
-import { codeOf } from './jobs/backup/target-faults.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
 

@@ -12,6 +12,7 @@ import { copyFile, constants as fsConstants, link, open, rm } from 'node:fs/prom
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createDataDirectory, giveToDirectoryOwner } from '../db/embedded-place.ts';
+import { codeOf } from '../errors.ts';
 
 export const keyBytes = 32;
 const keyFileName = 'secret.key';
@@ -89,7 +90,7 @@ async function readKeyFile(file: string): Promise<SecretKey | null> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw new UnusableSecretKey(
-      `${file} cannot be read (${codeOf(error)}). Make it readable for this user.`,
+      `${file} cannot be read (${codeOf(error) || 'unknown'}). Make it readable for this user.`,
       {
         cause: error,
       },
@@ -180,8 +181,4 @@ function decoded(text: string): Buffer | null {
     if (bytes.length === keyBytes && bytes.toString(encoding).replace(/=$/, '') === unpadded) return bytes;
   }
   return null;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }

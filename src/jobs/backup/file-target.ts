@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { codeOf } from '../../errors.ts';
 import type { Abortable, BackupTarget, PutOptions, StoredFile, TargetOptions } from './backup-target.ts';
-import { backupMissing, codeOf, fileFault, invalidConfiguration } from './target-faults.ts';
+import { backupMissing, fileFault, invalidConfiguration } from './target-faults.ts';
 import { byBytes, checkName } from './target-name.ts';
 import { relayed } from './target-stream.ts';
 

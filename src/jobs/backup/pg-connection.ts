@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type pg from 'pg';
-import { codeOf, invalidConfiguration, oneLine } from './target-faults.ts';
+import { codeOf } from '../../errors.ts';
+import { invalidConfiguration, oneLine } from './target-faults.ts';
 
 export type PgConnection = {
   readonly database: string;

@@ -1,11 +1,12 @@
 /** A database as a stream: what `pg_dump -Fc` writes, which is compressed and complete, large objects included. */
 import { type Readable, Transform } from 'node:stream';
+import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 import type { PgClient } from './pg-client.ts';
 import { readConnection } from './pg-connection.ts';
 import { programFault } from './pg-faults.ts';
 import { startProgram } from './pg-process.ts';
-import { codeOf, messageOf } from './target-faults.ts';
+import { messageOf } from './target-faults.ts';
 
 export type DumpOptions = {
   url: string;

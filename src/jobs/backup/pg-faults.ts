@@ -1,7 +1,8 @@
 /** What Postgres and its programs complain of, as faults that a retry policy can tell apart. */
+import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 import type { PgConnection } from './pg-connection.ts';
-import { backupDamaged, codeOf, invalidConfiguration, messageOf, oneLine } from './target-faults.ts';
+import { backupDamaged, invalidConfiguration, messageOf, oneLine } from './target-faults.ts';
 
 /** A database is what a dump is made of, or where one is restored to; its faults bear different types. */
 export type DatabaseRole = 'source' | 'target';

@@ -3,9 +3,10 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 import type { PgClient } from './pg-client.ts';
-import { codeOf, invalidConfiguration, messageOf } from './target-faults.ts';
+import { invalidConfiguration, messageOf } from './target-faults.ts';
 import { relayed } from './target-stream.ts';
 
 export type PgProcess = {

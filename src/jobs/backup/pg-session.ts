@@ -1,8 +1,9 @@
 /** A short session of our own, for what is to be known before Postgres' programs are called. */
 import pg from 'pg';
+import { codeOf } from '../../errors.ts';
 import { type PgConnection, readConnection } from './pg-connection.ts';
 import { type DatabaseRole, sessionFault } from './pg-faults.ts';
-import { codeOf, messageOf } from './target-faults.ts';
+import { messageOf } from './target-faults.ts';
 
 export type SessionOptions = { role: DatabaseRole; signal?: AbortSignal | undefined; database?: string };
 

@@ -2,8 +2,9 @@
  * What an S3 store, or the way to it, answers instead of doing it. The SDK's error is never handed on as a cause: some
  * carry the access key and the text that was signed.
  */
+import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
-import { codeOf, invalidConfiguration, messageOf, oneLine } from './target-faults.ts';
+import { invalidConfiguration, messageOf, oneLine } from './target-faults.ts';
 
 /** Code of the answer → what to do about it. */
 const toCorrect: Record<string, string> = {

@@ -1,4 +1,5 @@
 /** What goes wrong with the places and the databases of a backup, as faults that a retry policy can tell apart. */
+import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 
 const messageLengthMax = 600;
@@ -54,12 +55,6 @@ export function fileFault(error: unknown, folder: string): JobError {
         cause: error,
       });
   }
-}
-
-/** The code of a system error, "" without one. */
-export function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : '';
 }
 
 export function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 /** What went wrong with a call, as a JobError with a stable type and a message that holds no secrets. Pure. */
-import { messageOf } from '../../errors.ts';
+import { codeOf, messageOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 
 const shownPathLengthMax = 200;
@@ -49,11 +49,6 @@ export function httpFault(call: string, error: unknown): JobError {
     'NetworkError',
     code === '' || message.includes(code) ? `${message}.` : `${message} (${code}).`,
   );
-}
-
-function codeOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return typeof error.code === 'string' ? error.code : '';
 }
 
 /** OpenSSL's few words; its message begins with a memory address, which would make each failure look different. */
