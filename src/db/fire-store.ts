@@ -4,10 +4,18 @@ import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-p
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
+import { replaceActive } from './overlap-store.ts';
 import { ring } from './queue.ts';
 import { toTiming } from './schedule-store.ts';
 
-type HotRow = { id: string; next_run_at: number; active_runs: number; fired: number };
+type HotRow = {
+  id: string;
+  next_run_at: number;
+  active_runs: number;
+  held_runs: number;
+  held_backfills: number;
+  fired: number;
+};
 
 type DefinitionRow = {
   id: string;
@@ -35,7 +43,8 @@ const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 10
  */
 export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<DueSchedule[]> {
   const locked = await tx.execute<HotRow>(sql`
-    select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, fired::float8 as fired
+    select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, held_runs, held_backfills,
+      fired::float8 as fired
     from schedule_states where due_at <= ${new Date(nowMs).toISOString()}
     order by due_at limit ${limit}
     for update skip locked`);
@@ -60,24 +69,33 @@ export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<Du
       catchUpWindowMs: row.catch_up_window_ms,
       nextRunAtMs: hot.next_run_at,
       activeRuns: hot.active_runs,
+      held: { all: hot.held_runs, backfills: hot.held_backfills },
       fired: hot.fired,
     };
   });
 }
 
 /** A fire with an input of its own, as `trigger` makes it; null: the schedule's. */
-export type RecordableFire = PlannedFire & { input?: unknown };
+export type RecordableFire = PlannedFire & { input?: unknown; backfillId?: string };
 
-export type RecordedFires = { started: number; skipped: number; missed: number };
+/** `started` are in the queue, `held` are not yet. */
+export type RecordedFires = { started: number; held: number; skipped: number; missed: number };
+
+export type RecordablePlan = {
+  fires: readonly RecordableFire[];
+  states: readonly PlannedState[];
+  /** Those of the fires that take the place of what their schedule has active and held. */
+  replacing?: readonly string[];
+};
 
 /**
  * Inserts the fires, rings for those that start, counts them, and moves the schedules on: one statement. The
  * schedules must be locked by this transaction. A fire that is there already (same run id) is passed over and counts
- * for nothing. A state that is absent from `states` keeps its next time.
+ * for nothing. A state that is absent from `states` keeps its next time. What is replaced is ended or told after that.
  */
 export async function recordFires(
   tx: Tx,
-  plan: { fires: readonly RecordableFire[]; states: readonly PlannedState[] },
+  plan: RecordablePlan,
   nowMs: number,
   served: readonly string[],
 ): Promise<RecordedFires> {
@@ -92,24 +110,29 @@ export async function recordFires(
         ${column(fires, (f) => f.dueAtMs)}::float8[], ${column(fires, (f) => f.status)}::text[],
         ${column(fires, (f) => f.reason)}::text[], ${column(fires, (f) => f.missedCount)}::int[],
         ${column(fires, (f) => f.missedUntilMs)}::float8[],
-        ${column(fires, (f) => toJsonb(f.input))}::jsonb[]
-      ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input)
+        ${column(fires, (f) => toJsonb(f.input))}::jsonb[], ${column(fires, (f) => f.backfillId ?? null)}::uuid[]
+      ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input, backfill_id)
     ),
     inserted as (
       insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
         due_at, created_at, finished_at, status, reason, attempt, failures, lost, timeout_ms, missed_count,
-        missed_until, retry, input)
+        missed_until, retry, input, held, backfill_id)
       select f.id, s.id, s.name, s.version, s.job_type, s.task_queue, f.cause,
-        ${instant('f.scheduled_for')}, ${instant('f.due_at')}, ${now}, case when f.status <> 'queued' then ${now}::timestamptz end, f.status, f.reason, 1, 0, 0,
-        s.timeout_ms, f.missed_count, ${instant('f.missed_until')}, s.retry, coalesce(f.input, s.job_input)
+        ${instant('f.scheduled_for')}, ${instant('f.due_at')}, ${now},
+        case when f.status in ('skipped', 'missed') then ${now}::timestamptz end,
+        case f.status when 'held' then 'queued' else f.status end, f.reason, 1, 0, 0,
+        s.timeout_ms, f.missed_count, ${instant('f.missed_until')}, s.retry, coalesce(f.input, s.job_input),
+        f.status = 'held', f.backfill_id
       from fire f join schedules s on s.id = f.schedule_id
       on conflict (id) do nothing
-      returning id, schedule_id, attempt, task_queue, cause, status, coalesce(missed_count, 1) as times
+      returning id, schedule_id, attempt, task_queue, cause, status, held, coalesce(missed_count, 1) as times
     ),
     tally as (
       select schedule_id,
-        count(*) filter (where status = 'queued') as started,
-        count(*) filter (where status = 'queued' and cause <> 'manual') as fired,
+        count(*) filter (where status = 'queued' and not held) as started,
+        count(*) filter (where held) as held,
+        count(*) filter (where held and cause = 'backfill') as held_backfills,
+        count(*) filter (where status = 'queued' and cause not in ('manual', 'backfill')) as fired,
         count(*) filter (where status = 'skipped') as skipped,
         coalesce(sum(times) filter (where status = 'missed'), 0) as missed
       from inserted group by schedule_id
@@ -125,17 +148,19 @@ export async function recordFires(
         next_run_at = case when m.moves then m.next_run_at else h.next_run_at end,
         due_at = case when m.moves then m.due_at else h.due_at end,
         fault = case when m.moves then m.fault else h.fault end,
-        active_runs = h.active_runs + coalesce(m.started, 0), fired = h.fired + coalesce(m.fired, 0),
+        active_runs = h.active_runs + coalesce(m.started, 0), held_runs = h.held_runs + coalesce(m.held, 0),
+        held_backfills = h.held_backfills + coalesce(m.held_backfills, 0), fired = h.fired + coalesce(m.fired, 0),
         skipped = h.skipped + coalesce(m.skipped, 0), missed = h.missed + coalesce(m.missed, 0)
       from (
         select coalesce(s.schedule_id, t.schedule_id) as schedule_id, s.schedule_id is not null as moves,
-          ${instant('s.next_run_at')} as next_run_at, ${instant('s.due_at')} as due_at, s.fault, t.started, t.fired, t.skipped, t.missed
+          ${instant('s.next_run_at')} as next_run_at, ${instant('s.due_at')} as due_at, s.fault, t.started, t.held,
+          t.held_backfills, t.fired, t.skipped, t.missed
         from state s full join tally t on t.schedule_id = s.schedule_id
       ) m
       where h.schedule_id = m.schedule_id
     ),
-    rung as (select ${ring(sql`select id, attempt, task_queue, cause from inserted where status = 'queued'`, served)} as n)
-    select (select n from rung) as started,
+    rung as (select ${ring(sql`select id, attempt, task_queue, cause from inserted where status = 'queued' and not held`, served)} as n)
+    select (select n from rung) as started, (select count(*)::int from inserted where held) as held,
       (select count(*)::int from inserted where status = 'skipped') as skipped,
       (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed`);
   const completed = states.filter((state) => state.completed).map((state) => state.scheduleId);
@@ -143,6 +168,10 @@ export async function recordFires(
     await tx.execute(sql`
       update schedules set status = 'completed', version = version + 1, updated_at = ${now}
       where id = any(${sql.param(completed)}::uuid[]) and status = 'active'`);
+  }
+  const replacing = new Set(plan.replacing);
+  for (const { runId, scheduleId } of fires.filter((fire) => replacing.has(fire.runId))) {
+    await replaceActive(tx, { scheduleId, runId, nowMs, served });
   }
   return rows[0]!;
 }

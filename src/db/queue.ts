@@ -76,7 +76,7 @@ export async function ringAgain(
   const waiting = sql`
     select r.id, r.attempt, r.task_queue, r.cause
     from runs r join unnest(${runIds}::uuid[], ${attempts}::int[]) as d(id, attempt) on d.id = r.id
-    where r.attempt = d.attempt and r.status = 'queued'`;
+    where r.attempt = d.attempt and r.status = 'queued' and not r.held`;
   await db.execute(sql`select ${ring(waiting, served, 1)}`);
 }
 
@@ -90,7 +90,7 @@ export async function ringForgotten(
   const { rows } = await db.execute<{ rung: number }>(sql`
     with forgotten as materialized (
       select id, attempt, task_queue, cause from runs r
-      where finished_at is null and status = 'queued' and greatest(created_at, due_at) < ${queuedBefore.toISOString()}
+      where finished_at is null and status = 'queued' and not held and greatest(created_at, due_at) < ${queuedBefore.toISOString()}
         and not exists (
           select from graphile_worker._private_jobs j, lateral json_array_elements(
             case json_typeof(j.payload->'runs') when 'array' then j.payload->'runs' else json_build_array(j.payload) end

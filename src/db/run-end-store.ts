@@ -9,6 +9,7 @@ import type { RunError } from '../runs/run.ts';
 import type { OutcomeStatus } from '../runs/run-state.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
+import { ring } from './queue.ts';
 
 const array = (values: readonly unknown[]) => sql.param([...values]);
 const iso = (ms: number) => new Date(ms).toISOString();
@@ -27,12 +28,19 @@ export type RunEnd = {
 /**
  * running → an end, with the schedules' counts, in one statement. Answers the ids that ended; an old attempt's
  * end matches nothing. Schedules whose circuit breaker trips are paused in the same transaction.
+ *
+ * Where runs are held until these have ended, it takes a transaction of two statements: the snapshot of the one that
+ * waits for a hot row is older than a run that was held meanwhile, and would release nothing.
  */
-export async function endRuns(db: Db | Tx, ends: readonly RunEnd[]): Promise<Set<string>> {
+export async function endRuns(
+  db: Db | Tx,
+  ends: readonly RunEnd[],
+  served: readonly string[],
+): Promise<Set<string>> {
   const failed = ends.filter((end) => end.status === 'failed' || end.status === 'timed_out');
-  if (failed.length === 0) return await endRunsFrom(db, ends, ['running']);
+  if (failed.length === 0) return await endFreeAndHolding(db, ends, served);
   return await db.transaction(async (tx) => {
-    const ended = await endRunsFrom(tx, ends, ['running']);
+    const ended = await endFreeAndHolding(tx, ends, served);
     const scheduleIds = [
       ...new Set(failed.filter((end) => ended.has(end.runId)).map((end) => end.scheduleId)),
     ];
@@ -42,28 +50,79 @@ export async function endRuns(db: Db | Tx, ends: readonly RunEnd[]): Promise<Set
   });
 }
 
-/** The same move from any active state; for ends that no worker makes (cancel, stop, withdrawal). */
-export async function endUnstartedRuns(tx: Tx, ends: readonly RunEnd[]): Promise<Set<string>> {
-  return await endRunsFrom(tx, ends, ['queued', 'retrying']);
+async function endFreeAndHolding(
+  db: Db | Tx,
+  ends: readonly RunEnd[],
+  served: readonly string[],
+): Promise<Set<string>> {
+  const { ended, holding } = await endStatement(db, ends, ['running'], null);
+  if (holding.size === 0) return ended;
+  const rest = ends.filter((end) => holding.has(end.scheduleId));
+  const released = await db.transaction((tx) => endRunsFrom(tx, rest, ['running'], served));
+  return ended.union(released);
 }
 
-/** The statement of every end: from one of the statuses of `from`. */
+/** The same move from any active state; for ends that no worker makes (cancel, stop, withdrawal). */
+export async function endUnstartedRuns(
+  tx: Tx,
+  ends: readonly RunEnd[],
+  served: readonly string[],
+): Promise<Set<string>> {
+  return await endRunsFrom(tx, ends, ['queued', 'retrying'], served);
+}
+
+/**
+ * Ends runs from one of the statuses of `from`. Where these were the last active ones of a schedule, the run that has
+ * been held there longest is released, those of a backfill last.
+ */
 export async function endRunsFrom(
+  tx: Tx,
+  ends: readonly RunEnd[],
+  from: readonly string[],
+  served: readonly string[],
+): Promise<Set<string>> {
+  if (ends.length === 0) return new Set();
+  await lockStates(
+    tx,
+    ends.map((end) => end.scheduleId),
+  );
+  return (await endStatement(tx, ends, from, served)).ended;
+}
+
+/** Locks the hot rows of schedules, in the order of the house. */
+export async function lockStates(tx: Tx, scheduleIds: readonly string[]): Promise<void> {
+  await tx.execute(sql`
+    select from schedule_states where schedule_id = any(${array([...new Set(scheduleIds)].sort())}::uuid[])
+    order by schedule_id for update`);
+}
+
+/**
+ * The statement of every end. Without `served` it leaves schedules with held runs alone and answers which those are;
+ * with it their hot rows must be locked already, and the next run is released and rung for.
+ */
+async function endStatement(
   db: Db | Tx,
   ends: readonly RunEnd[],
   from: readonly string[],
-): Promise<Set<string>> {
-  const { rows } = await executePrepared<{ id: string }>(
+  served: readonly string[] | null,
+): Promise<{ ended: Set<string>; holding: Set<string> }> {
+  const next = served === null ? noRelease : release(served);
+  const { rows } = await executePrepared<{ id: string | null; holding: string | null }>(
     db,
-    'end_runs',
+    served === null ? 'end_runs' : 'end_runs_and_release',
     sql`
     with locked as materialized (
-      select schedule_id, active_runs, next_run_at is null as unset from schedule_states
+      select schedule_id, active_runs, held_runs, held_backfills, next_run_at is null as unset from schedule_states
       where schedule_id = any(${array([...new Set(ends.map((end) => end.scheduleId))].sort())}::uuid[])
       order by schedule_id for update
     ),
+    -- Reading from locked makes Postgres take the hot rows before the runs.
+    holding as materialized (
+      select coalesce(array_agg(schedule_id) filter (where held_runs > 0), '{}') as ids from locked
+    ),
     ended as (
-      update runs r set status = e.status, reason = e.reason, output = e.output, signal = null,
+      update runs r set status = e.status, output = e.output, signal = null,
+        reason = case when e.status = 'cancelled' then coalesce(r.signal_reason, e.reason) else e.reason end,
         error = case when e.status = 'cancelled' then coalesce(e.error, r.error) else e.error end,
         finished_at = to_timestamp(e.finished_at / 1000), next_attempt_at = null,
         failures = r.failures + case when e.status in ('failed', 'timed_out') then 1 else 0 end
@@ -73,17 +132,17 @@ export async function endRunsFrom(
         ${array(ends.map((e) => toJsonb(e.output)))}::jsonb[], ${array(ends.map((e) => toJsonb(e.error)))}::jsonb[],
         ${array(ends.map((e) => e.finishedAtMs))}::float8[]
       ) as e(id, attempt, status, reason, output, error, finished_at)
-      -- Reading from locked makes Postgres take the hot rows before the runs.
       where r.id = e.id and r.attempt = e.attempt and r.status = any(${array(from)}::text[])
-        and (select count(*) from locked) >= 0
-      returning r.id, r.schedule_id, r.status, r.finished_at, r.started_at is not null as started
+        and ${next.which}
+      returning r.id, r.schedule_id, r.status, r.finished_at, r.started_at is not null as started, r.held, r.cause
     ),
     ordered as (
       select *, max(finished_at) filter (where status = 'succeeded') over (partition by schedule_id) as last_success
       from ended
     ),
     tally as (
-      select schedule_id, count(*) as n, max(finished_at) as last_end,
+      select schedule_id, count(*) filter (where not held) as active, count(*) filter (where held) as held,
+        count(*) filter (where held and cause = 'backfill') as held_backfills, max(finished_at) as last_end,
         count(*) filter (where status = 'succeeded') as succeeded,
         count(*) filter (where status in ('failed', 'timed_out')) as failed,
         count(*) filter (where status in ('failed', 'timed_out')
@@ -92,17 +151,18 @@ export async function endRunsFrom(
         (array_agg(status order by finished_at desc, id desc) filter (where started))[1] as last_status
       from ordered group by schedule_id
     ),
+    ${next.released}
     -- The end of the only active run of a "delay" says when the next one is. Jitter and exclusions are looked at when
     -- that has come (fire-plan.ts).
     delayed as materialized (
-      select l.schedule_id, l.active_runs, s.start_at, s.end_at,
+      select l.schedule_id, l.active_runs, l.held_runs, s.start_at, s.end_at,
         (s.trigger->>'delayMs')::float8 * interval '1 millisecond' as delay
       from locked l join schedules s on s.id = l.schedule_id
       where l.unset and s.status = 'active' and s.trigger->>'kind' = 'delay'
     ),
     timed as (
       select d.schedule_id, d.end_at, greatest(t.last_end + d.delay, d.start_at) as at
-      from delayed d join tally t on t.schedule_id = d.schedule_id and t.n = d.active_runs
+      from delayed d join tally t on t.schedule_id = d.schedule_id and t.active = d.active_runs and t.held = d.held_runs
     ),
     over as (
       update schedules s set status = 'completed', version = s.version + 1, updated_at = t.now
@@ -111,16 +171,66 @@ export async function endRunsFrom(
     ),
     counted as (
       update schedule_states h set
-        active_runs = h.active_runs - t.n, succeeded = h.succeeded + t.succeeded, failed = h.failed + t.failed,
+        active_runs = h.active_runs - t.active ${next.counted}
+        succeeded = h.succeeded + t.succeeded, failed = h.failed + t.failed,
         failures_in_a_row = case when t.succeeded > 0 then 0 else h.failures_in_a_row end + t.failed_since,
         last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status),
         next_run_at = coalesce(d.at, h.next_run_at), due_at = coalesce(d.at, h.due_at)
       from tally t left join timed d on d.schedule_id = t.schedule_id and d.at <= coalesce(d.end_at, 'infinity')
+        ${next.joined}
       where h.schedule_id = t.schedule_id
     )
-    select id from ended`,
+    select id, null::uuid as holding from ended
+    ${next.told}`,
   );
-  return new Set(rows.map((row) => row.id));
+  return {
+    ended: new Set(rows.flatMap((row) => row.id ?? [])),
+    holding: new Set(rows.flatMap((row) => row.holding ?? [])),
+  };
+}
+
+/** The parts of the statement of every end that are about what is held: where nothing is released … */
+const noRelease = {
+  which: sql`r.schedule_id <> all((select ids from holding)::uuid[])`,
+  released: sql``,
+  counted: sql`,`,
+  joined: sql``,
+  told: sql`union all select null, unnest(ids) from holding`,
+};
+
+/**
+ * … and where the next run of each schedule that has no active one left is. Those that end in this statement still look
+ * held to it.
+ */
+function release(served: readonly string[]): typeof noRelease {
+  return {
+    which: sql`(select ids from holding) is not null`,
+    released: sql`
+    released as (
+      update runs r set held = false, reason = null
+      from (
+        select (
+          select w.id from runs w
+          where w.schedule_id = t.schedule_id and w.finished_at is null and w.held and w.id not in (select id from ended)
+            and (w.cause = 'backfill') = (l.held_runs - t.held = l.held_backfills - t.held_backfills)
+          order by w.id limit 1
+        ) as id
+        from tally t join locked l on l.schedule_id = t.schedule_id
+        where l.active_runs = t.active and l.held_runs > t.held
+      ) n
+      where r.id = n.id
+      returning r.id, r.schedule_id, r.attempt, r.task_queue, r.cause
+    ),
+    released_of as (
+      select schedule_id, count(*) as runs, count(*) filter (where cause = 'backfill') as backfills
+      from released group by schedule_id
+    ),`,
+    counted: sql`+ coalesce(n.runs, 0), held_runs = h.held_runs - t.held - coalesce(n.runs, 0),
+        held_backfills = h.held_backfills - t.held_backfills - coalesce(n.backfills, 0),`,
+    joined: sql`left join released_of n on n.schedule_id = t.schedule_id`,
+    told: sql`union all select null, null
+      where ${ring(sql`select id, attempt, task_queue, cause from released`, served)} < 0`,
+  };
 }
 
 async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: number): Promise<void> {
@@ -145,7 +255,7 @@ async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: numbe
 export async function withdrawWaiting(
   tx: Tx,
   scheduleId: string,
-  options: { reason: string; retrying: boolean; fresh: boolean; nowMs: number },
+  options: { reason: string; retrying: boolean; fresh: boolean; nowMs: number; served: readonly string[] },
 ): Promise<number> {
   const { rows } = await tx.execute<{ id: string; attempt: number }>(sql`
     select id, attempt from runs
@@ -166,6 +276,7 @@ export async function withdrawWaiting(
       error: null,
       finishedAtMs: options.nowMs,
     })),
+    options.served,
   );
   return ended.size;
 }

@@ -53,7 +53,7 @@ export async function startRuns(
       started_at = coalesce(r.started_at, ${iso(nowMs)})
     from unnest(${array(sorted.map((d) => d.runId))}::uuid[], ${array(sorted.map((d) => d.attempt))}::int[]) as d(id, attempt)
     where r.id = d.id and r.attempt = d.attempt
-      and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
+      and not r.held and (r.status = 'queued' or (r.status = 'running' and r.worker_id = ${workerId}))
     returning r.id, r.attempt, r.schedule_id as "scheduleId", r.schedule_name as "scheduleName",
       r.job_type as "jobType", r.input, (extract(epoch from r.scheduled_for) * 1000)::float8 as "scheduledForMs",
       r.timeout_ms::float8 as "timeoutMs", r.retry, r.failures::int as failures, r.lost::int as lost,
@@ -178,6 +178,7 @@ export async function requeueFromWorker(
             finishedAtMs: nowMs,
           })),
           ['running'],
+          options.served,
         );
   const { rows } = await tx.execute<{ rung: number }>(sql`
     with owned as materialized (
@@ -213,18 +214,23 @@ export async function lockActiveRuns(tx: Tx, scheduleId: string): Promise<void> 
     select count(*) from locked`);
 }
 
-/** Tells running runs of a schedule to cancel or stop; their workers look every half second. */
-export async function signalRunning(tx: Tx, scheduleId: string, signal: RunSignal): Promise<number> {
+/** Tells running runs of a schedule to cancel or stop, and why; their workers look every half second. */
+export async function signalRunning(
+  tx: Tx,
+  scheduleId: string,
+  signal: RunSignal,
+  reason: string,
+): Promise<number> {
   const result = await tx.execute(sql`
-    update runs set signal = ${signal}
+    update runs set signal = ${signal}, signal_reason = ${reason}
     where schedule_id = ${scheduleId} and finished_at is null and status = 'running' and signal is distinct from 'cancel'`);
   return result.rowCount ?? 0;
 }
 
 /** Tells one running run. False when it is not running any more. */
-export async function signalRun(tx: Tx, runId: string, signal: RunSignal): Promise<boolean> {
+export async function signalRun(tx: Tx, runId: string, signal: RunSignal, reason: string): Promise<boolean> {
   const result = await tx.execute(
-    sql`update runs set signal = ${signal} where id = ${runId} and status = 'running'`,
+    sql`update runs set signal = ${signal}, signal_reason = ${reason} where id = ${runId} and status = 'running'`,
   );
   return result.rowCount === 1;
 }

@@ -170,6 +170,7 @@ function toColumns(spec: ScheduleSpec) {
     catchUp: spec.catchUp,
     catchUpWindowMs: spec.catchUpWindowMs,
     pauseAfterFailures: spec.pauseAfterFailures,
+    deleteAfterMs: spec.deleteAfterMs,
     written: spec.written ?? {},
     jobType: spec.job.type,
     jobInput: spec.job.input,
@@ -241,6 +242,7 @@ function toSchedule({ schedule: row, state }: Row): StoredSchedule {
       catchUp: row.catchUp as CatchUpPolicy,
       catchUpWindowMs: row.catchUpWindowMs,
       pauseAfterFailures: row.pauseAfterFailures,
+      deleteAfterMs: row.deleteAfterMs,
       job: {
         type: row.jobType,
         input: row.jobInput,
@@ -265,6 +267,7 @@ function toSchedule({ schedule: row, state }: Row): StoredSchedule {
       missed: state.missed,
     },
     activeRuns: state.activeRuns,
+    held: { all: state.heldRuns, backfills: state.heldBackfills },
     fault: state.fault,
     lastRunId: state.lastRunId,
   };

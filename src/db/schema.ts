@@ -11,6 +11,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   check,
   customType,
   doublePrecision,
@@ -54,6 +55,8 @@ export const schedules = pgTable(
     catchUp: text('catch_up').notNull(),
     catchUpWindowMs: milliseconds('catch_up_window_ms').notNull(),
     pauseAfterFailures: integer('pause_after_failures'),
+    /** So long after its completion it is deleted. */
+    deleteAfterMs: milliseconds('delete_after_ms'),
     /** How durations were written, where that is not the canonical form. */
     written: jsonb('written').$type<Record<string, string>>().notNull().default({}),
     jobType: text('job_type').notNull(),
@@ -82,6 +85,9 @@ export const schedules = pgTable(
     check('schedules_window_check', sql`${t.startAt} <= ${t.endAt}`),
     check('schedules_max_runs_check', sql`${t.maxRuns} >= 1`),
     check('schedules_version_check', sql`${t.version} >= 1`),
+    index('schedules_delete_after_idx')
+      .on(t.updatedAt)
+      .where(sql`status = 'completed' and delete_after_ms is not null`),
   ],
 );
 
@@ -94,7 +100,12 @@ export const scheduleStates = pgTable(
     nextRunAt: instant('next_run_at'),
     /** When the dispatcher takes it: nominal time plus jitter. The only indexed one. */
     dueAt: instant('due_at'),
+    /** Queued, running and retrying runs, without those that are held. */
     activeRuns: integer('active_runs').notNull().default(0),
+    /** Runs that overlap holds until the active ones have ended. */
+    heldRuns: integer('held_runs').notNull().default(0),
+    /** Those of them that a backfill made; they are not in the way of live ones. */
+    heldBackfills: integer('held_backfills').notNull().default(0),
     fired: count('fired'),
     succeeded: count('succeeded'),
     failed: count('failed'),
@@ -117,6 +128,12 @@ export const scheduleStates = pgTable(
       sql`(${t.nextRunAt} is null) = (${t.dueAt} is null) and ${t.dueAt} >= ${t.nextRunAt}`,
     ),
     check('schedule_states_active_runs_check', sql`${t.activeRuns} >= 0`),
+    // Whoever ends the last active run releases the next one in the same statement, so none waits for nothing.
+    check('schedule_states_held_runs_check', sql`${t.heldRuns} = 0 or ${t.activeRuns} > 0`),
+    check(
+      'schedule_states_held_backfills_check',
+      sql`${t.heldBackfills} >= 0 and ${t.heldRuns} >= ${t.heldBackfills}`,
+    ),
   ],
 );
 
@@ -232,6 +249,11 @@ export const runs = pgTable(
     lost: smallint('lost').notNull(),
     workerId: uuid('worker_id'),
     signal: text('signal'),
+    /** Why it was told so; the reason of its end. */
+    signalReason: text('signal_reason'),
+    /** Queued, and not to be claimed before the active runs of its schedule have ended. */
+    held: boolean('held').notNull().default(false),
+    backfillId: uuid('backfill_id'),
     timeoutMs: milliseconds('timeout_ms').notNull(),
     missedCount: integer('missed_count'),
     missedUntil: instant('missed_until'),
@@ -248,8 +270,11 @@ export const runs = pgTable(
       .where(sql`finished_at is not null and (reason is not null or error is not null)`),
     index('runs_retry_idx').on(t.nextAttemptAt).where(sql`next_attempt_at is not null`),
     index('runs_signal_idx').on(t.id).where(sql`signal is not null and finished_at is null`),
+    index('runs_backfill_idx').on(t.backfillId, t.id).where(sql`backfill_id is not null`),
     check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
     check('runs_signal_check', sql`${t.signal} in ('cancel', 'stop')`),
+    check('runs_held_check', sql`not ${t.held} or ${t.status} in ('queued', 'skipped', 'cancelled')`),
+    check('runs_backfill_check', sql`(${t.backfillId} is not null) = (${t.cause} = 'backfill')`),
     check('runs_attempt_check', sql`${t.attempt} >= 1 and ${t.failures} >= 0 and ${t.lost} >= 0`),
     check(
       'runs_finished_check',
@@ -270,6 +295,27 @@ export const runs = pgTable(
         when 'missed' then ${t.startedAt} is null and ${t.reason} is not null
         else false end`,
     ),
+  ],
+);
+
+/** Ranges of the past whose fires were asked for on purpose. Like runs they outlive their schedule. */
+export const backfills = pgTable(
+  'backfills',
+  {
+    id: uuid('id').primaryKey(),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    startAt: instant('start_at').notNull(),
+    endAt: instant('end_at').notNull(),
+    overlap: text('overlap').notNull(),
+    /** Nominal times of the range. */
+    total: integer('total').notNull(),
+    createdAt: instant('created_at').notNull(),
+    cancelledAt: instant('cancelled_at'),
+  },
+  (t) => [
+    index('backfills_schedule_idx').on(t.scheduleId, t.id),
+    check('backfills_range_check', sql`${t.startAt} <= ${t.endAt} and ${t.total} >= 1`),
   ],
 );
 

@@ -35,6 +35,8 @@ export type DispatchCounts = {
   /** Schedules that were claimed. */
   claimed: number;
   started: number;
+  /** Runs that wait until others of their schedule have ended. */
+  held: number;
   skipped: number;
   missed: number;
   /** Runs that went from retrying to queued. */
@@ -63,6 +65,7 @@ export async function dispatchPass({
   const counts: DispatchCounts = {
     claimed: 0,
     started: 0,
+    held: 0,
     skipped: 0,
     missed: 0,
     retried: 0,
@@ -118,7 +121,8 @@ export async function dispatchPass({
     const fires = plans.flatMap((plan) => plan.fires);
     if (fires.every((fire) => fire.status === 'queued')) await commitWithoutWaiting(tx);
     const states = plans.map((plan) => plan.state);
-    const recorded = await recordFires(tx, { fires, states }, atMs, served());
+    const replacing = plans.flatMap((plan) => plan.replacing);
+    const recorded = await recordFires(tx, { fires, states, replacing }, atMs, served());
     return {
       claimed: claimed.length,
       ...recorded,
@@ -139,6 +143,7 @@ export async function dispatchHerd(parts: DispatcherParts): Promise<DispatchCoun
       const counts = await dispatchPass(parts);
       total.claimed += counts.claimed;
       total.started += counts.started;
+      total.held += counts.held;
       total.skipped += counts.skipped;
       total.missed += counts.missed;
       total.retried += counts.retried;

@@ -31,6 +31,8 @@ export type OutcomeRecorderParts = {
   lease: Pick<Lease, 'workerId' | 'held'>;
   /** Whether the worker hands back what it has. */
   draining(): boolean;
+  /** Task queues that some worker serves by name; the end of a run may release another. */
+  served(): readonly string[];
 };
 
 /** What became of an outcome: `not_ours` was moved by someone else; `refused` will never be taken as it is. */
@@ -48,7 +50,7 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
   const ends: Batcher<RunEnd, Written> = createBatcher({
     batchSizeMax: batchMax,
     inFlightMax: 1,
-    write: (items) => persist(items, (batch) => endRuns(db, batch)),
+    write: (items) => persist(items, (batch) => endRuns(db, batch, parts.served())),
   });
 
   const retries: Batcher<RunRetry, Written> = createBatcher({

@@ -158,7 +158,13 @@ export function createWorker(parts: WorkerParts): Worker {
     },
   });
 
-  const outcomes = createOutcomeRecorder({ db, logger, lease, draining: () => draining !== null });
+  const outcomes = createOutcomeRecorder({
+    db,
+    logger,
+    lease,
+    draining: () => draining !== null,
+    served: parts.served,
+  });
 
   async function answer(doorbell: Doorbell): Promise<void> {
     const older = live.get(doorbell.runId);

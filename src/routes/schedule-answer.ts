@@ -43,6 +43,7 @@ export const scheduleAnswer = z
     catchUp: z.enum(catchUpPolicies),
     catchUpWindow: z.string(),
     pauseAfterFailures: z.int().nullable(),
+    deleteAfterCompletion: z.string().nullable(),
     job: jobAnswer,
     status: z.enum(scheduleStatuses),
     note: z.string().nullable().describe('Why it is paused or stopped.'),
@@ -53,7 +54,8 @@ export const scheduleAnswer = z
     upcoming: z.array(time).describe('The next five nominal times.'),
     lastRun: runAnswer.nullable().describe('The run that ended last.'),
     runningRuns: z.array(runAnswer).describe('Queued, running and retrying runs, newest first, at most 20.'),
-    activeRuns: count.describe('How many runs are queued, running or retrying.'),
+    activeRuns: count.describe('How many runs are queued, running or retrying, without those that are held.'),
+    heldRuns: count.describe('How many runs wait in the queue until the active ones have ended (`overlap`).'),
     counts: z.object({ fired: count, succeeded: count, failed: count, skipped: count, missed: count }),
     fault: z.string().nullable().describe('Why its next time could not be computed; null when all is well.'),
   })
@@ -79,6 +81,10 @@ export function presentDefinition(spec: ScheduleSpec) {
     catchUp: spec.catchUp,
     catchUpWindow: presentDuration(spec.catchUpWindowMs, '/catchUpWindow', spec.written),
     pauseAfterFailures: spec.pauseAfterFailures,
+    deleteAfterCompletion:
+      spec.deleteAfterMs === null
+        ? null
+        : presentDuration(spec.deleteAfterMs, '/deleteAfterCompletion', spec.written),
     job: presentJob(spec.job, spec.written),
   };
 }
@@ -97,6 +103,7 @@ export function presentSchedule(view: ScheduleView): ScheduleAnswer {
     lastRun: view.lastRun && presentRun(view.lastRun),
     runningRuns: view.runningRuns.map(presentRun),
     activeRuns: view.activeRuns,
+    heldRuns: view.held.all,
     counts: view.counts,
     fault: view.fault,
   };

@@ -96,6 +96,13 @@ const fields = {
     .nullable()
     .default(null)
     .describe('So many failed runs in a row pause it.'),
+  deleteAfterCompletion: writtenDurationField({
+    minMs: 0,
+    maxMs: durationMsMax,
+    description: 'So long after it is completed it is deleted; its runs stay in the history.',
+  })
+    .nullable()
+    .default(null),
   job: jobInput,
 };
 
@@ -113,6 +120,7 @@ const readOnly = {
     'lastRun',
     'runningRuns',
     'activeRuns',
+    'heldRuns',
     'counts',
     'fault',
   ],
@@ -162,6 +170,9 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
     catchUp: input.catchUp,
     catchUpWindowMs: takeDuration(input.catchUpWindow, '/catchUpWindow', written),
     pauseAfterFailures: input.pauseAfterFailures,
+    deleteAfterMs:
+      input.deleteAfterCompletion &&
+      takeDuration(input.deleteAfterCompletion, '/deleteAfterCompletion', written),
     job,
   };
   return Object.keys(written).length === 0 ? spec : { ...spec, written };

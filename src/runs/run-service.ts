@@ -83,20 +83,24 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
         const run = await lockRun(tx, id);
         if (run === null) throw unknown(id);
         if (run.status === 'queued' || run.status === 'retrying') {
-          await endUnstartedRuns(tx, [
-            {
-              runId: id,
-              attempt: run.attempt,
-              scheduleId: run.scheduleId,
-              status: 'cancelled',
-              reason: 'cancelled_by_hand',
-              output: null,
-              error: null,
-              finishedAtMs: clock.now(),
-            },
-          ]);
+          await endUnstartedRuns(
+            tx,
+            [
+              {
+                runId: id,
+                attempt: run.attempt,
+                scheduleId: run.scheduleId,
+                status: 'cancelled',
+                reason: 'cancelled_by_hand',
+                output: null,
+                error: null,
+                finishedAtMs: clock.now(),
+              },
+            ],
+            served(),
+          );
         } else if (run.status === 'running') {
-          await signalRun(tx, id, 'cancel');
+          await signalRun(tx, id, 'cancel', 'cancelled_by_hand');
         }
         const after = (await findRun(tx, id))!;
         if (!isActive(after.status) && after.status !== 'cancelled') {

@@ -13,8 +13,9 @@ import { messageOf } from '../errors.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
 import type { RunCause } from '../runs/run-state.ts';
 import { jitterOf } from './jitter.ts';
-import { decideOverlap } from './overlap.ts';
-import type { CatchUpPolicy, OverlapPolicy, Timing, Trigger } from './schedule.ts';
+import { heldLive } from './overlap.ts';
+import { createOverlapTurn } from './overlap-turn.ts';
+import type { CatchUpPolicy, HeldRuns, OverlapPolicy, Timing, Trigger } from './schedule.ts';
 import { type Calendars, filterOf, nextAfter } from './trigger.ts';
 
 /** A schedule whose time has come, as it was claimed. */
@@ -29,6 +30,7 @@ export type DueSchedule = {
   catchUpWindowMs: number;
   nextRunAtMs: number;
   activeRuns: number;
+  held: HeldRuns;
   fired: number;
   /** Those that its exclusions name. */
   calendars?: Calendars;
@@ -43,7 +45,8 @@ export type PlannedFire = {
   cause: RunCause;
   scheduledForMs: number;
   dueAtMs: number;
-  status: 'queued' | 'skipped' | 'missed';
+  /** `held`: queued, and not to be claimed before the active runs have ended. */
+  status: 'queued' | 'held' | 'skipped' | 'missed';
   reason: string | null;
   /** For a `missed` record that stands for a range: how many nominal times, and the last one. */
   missedCount: number | null;
@@ -61,7 +64,12 @@ export type PlannedState = {
   completed: boolean;
 };
 
-export type FirePlan = { fires: PlannedFire[]; state: PlannedState };
+export type FirePlan = {
+  fires: PlannedFire[];
+  state: PlannedState;
+  /** The run that takes the place of all of the schedule that are active or held (`overlap-turn.ts`); or empty. */
+  replacing: readonly string[];
+};
 
 export type FirePlanOptions = {
   nowMs: number;
@@ -89,33 +97,36 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
     const { due, nextMs, moreCaught, fault } = dueTimes(schedule, options);
     const reasons = missedReasons(schedule, due, moreCaught, options.nowMs);
     const missed = new Map<DueTime, string>();
-    const fires: PlannedFire[] = [];
-    let active = schedule.activeRuns;
-    let runsLeft = schedule.maxRuns === null ? Number.POSITIVE_INFINITY : schedule.maxRuns - schedule.fired;
+    const runsMax = schedule.maxRuns === null ? Number.POSITIVE_INFINITY : schedule.maxRuns - schedule.fired;
+    const turn = createOverlapTurn<PlannedFire>({
+      overlap: schedule.overlap,
+      activeRuns: schedule.activeRuns,
+      heldRuns: heldLive(schedule.held),
+    });
     for (const time of due) {
       // After its last run a schedule has no nominal times, so none is missed or skipped either.
-      if (runsLeft <= 0) break;
+      if (turn.became >= runsMax) break;
       const reason = reasons.get(time);
-      if (reason !== undefined) {
-        missed.set(time, reason);
-        continue;
-      }
-      const starts = decideOverlap(schedule.overlap, active) === 'start';
-      if (starts) {
-        active += 1;
-        runsLeft -= 1;
-      }
-      fires.push(fire(schedule, time, starts ? 'queued' : 'skipped', starts ? null : 'overlap'));
+      if (reason === undefined) turn.add(fire(schedule, time, 'queued', null));
+      else missed.set(time, reason);
     }
     // Where more of them follow in the next pass, these are not the newest.
     const isBacklog = moreCaught && missed.size > backlogFrom;
-    fires.unshift(...missedFires(schedule, due, missed, isBacklog ? 0 : missedRecordsMax));
-    if (runsLeft <= 0) return { fires, state: stateWith(schedule, null) };
-    if (fault !== null) return { fires, state: faultState(schedule, nextMs!, fault, options.nowMs) };
-    return { fires, state: stateWith(schedule, nextMs) };
+    const fires = missedFires(schedule, due, missed, isBacklog ? 0 : missedRecordsMax);
+    fires.push(...turn.fires);
+    const { replacing } = turn;
+    if (turn.became >= runsMax) return { fires, state: stateWith(schedule, null), replacing };
+    const state =
+      fault === null ? stateWith(schedule, nextMs) : faultState(schedule, nextMs!, fault, options.nowMs);
+    return { fires, state, replacing };
   } catch (error) {
-    return { fires: [], state: faultState(schedule, schedule.nextRunAtMs, error, options.nowMs) };
+    return only(faultState(schedule, schedule.nextRunAtMs, error, options.nowMs));
   }
+}
+
+/** No fire, or one that nothing overlaps. */
+function only(state: PlannedState, ...fires: PlannedFire[]): FirePlan {
+  return { fires, state, replacing: [] };
 }
 
 /** `nextMs`: the last nominal time that is known; it has its disposition already, or the fault is about itself. */
@@ -178,27 +189,23 @@ function planDelayed(
   const { timing, name, calendars, nextRunAtMs } = schedule;
   const awaiting: PlannedState = { ...stateWith(schedule, null), completed: false };
   if (schedule.maxRuns !== null && schedule.fired >= schedule.maxRuns) {
-    return { fires: [], state: stateWith(schedule, null) };
+    return only(stateWith(schedule, null));
   }
   const isAllowed = filterOf(timing, name, calendars)?.allows(nextRunAtMs) ?? true;
   const atMs = isAllowed ? nextRunAtMs : nextAfter(timing, name, nextRunAtMs - trigger.delayMs, calendars);
-  if (atMs === null || atMs > (timing.endAtMs ?? atMs))
-    return { fires: [], state: stateWith(schedule, null) };
+  if (atMs === null || atMs > (timing.endAtMs ?? atMs)) return only(stateWith(schedule, null));
   const dueAtMs = dueAt(schedule, atMs);
-  if (dueAtMs > nowMs) return { fires: [], state: stateWith(schedule, atMs) };
+  if (dueAtMs > nowMs) return only(stateWith(schedule, atMs));
   // Whatever `overlap` says: the end of the run that is active will set the next time.
-  if (schedule.activeRuns > 0) return { fires: [], state: awaiting };
+  if (schedule.activeRuns > 0) return only(awaiting);
   const time: DueTime = { atMs, dueAtMs, caught: inOutage(outages, dueAtMs) };
   const reason = missedReasons(schedule, [time], false, nowMs).get(time);
   if (reason !== undefined) {
     const nextMs = nextAfter(timing, name, nowMs, calendars);
-    return { fires: [fire(schedule, time, 'missed', reason)], state: stateWith(schedule, nextMs) };
+    return only(stateWith(schedule, nextMs), fire(schedule, time, 'missed', reason));
   }
   const isLast = schedule.maxRuns !== null && schedule.fired + 1 >= schedule.maxRuns;
-  return {
-    fires: [fire(schedule, time, 'queued', null)],
-    state: isLast ? stateWith(schedule, null) : awaiting,
-  };
+  return only(isLast ? stateWith(schedule, null) : awaiting, fire(schedule, time, 'queued', null));
 }
 
 type DueTimes = {

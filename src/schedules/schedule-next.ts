@@ -29,6 +29,7 @@ export function asDue(schedule: Schedule, calendars: Calendars): DueSchedule {
     catchUpWindowMs: spec.catchUpWindowMs,
     nextRunAtMs: schedule.nextRunAtMs ?? 0,
     activeRuns: schedule.activeRuns,
+    held: schedule.held,
     fired: schedule.counts.fired,
     calendars,
   };
@@ -75,8 +76,8 @@ function withDue(id: string, spec: ScheduleSpec, atMs: number, calendars: Calend
   return { atMs, dueAtMs: dueAtOrNominal({ id, name, timing, jitterMs, calendars }, atMs) };
 }
 
-export function roomForRuns(schedule: Schedule, spec: ScheduleSpec, more = 0): boolean {
-  return spec.maxRuns === null || schedule.counts.fired + more < spec.maxRuns;
+export function roomForRuns(schedule: Schedule, spec: ScheduleSpec): boolean {
+  return spec.maxRuns === null || schedule.counts.fired < spec.maxRuns;
 }
 
 /** A change may give a completed schedule new times, or take the last ones from an active one. */

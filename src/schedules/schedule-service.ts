@@ -8,7 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import { linkCalendars } from '../db/calendar-store.ts';
 import type { Db, Tx } from '../db/client.ts';
-import { recordFires } from '../db/fire-store.ts';
+import { type RecordableFire, recordFires } from '../db/fire-store.ts';
+import { releaseHeld } from '../db/overlap-store.ts';
 import { withdrawWaiting } from '../db/run-end-store.ts';
 import { findRun } from '../db/run-history-store.ts';
 import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
@@ -35,7 +36,8 @@ import { createBreath } from './breath.ts';
 import { type CalendarBook, namedCalendars } from './calendar-book.ts';
 import { computed, createDefinitionChecks, noTime } from './definition-checks.ts';
 import type { JobCatalog } from './job-catalog.ts';
-import { decideOverlap } from './overlap.ts';
+import { heldLive } from './overlap.ts';
+import { createOverlapTurn } from './overlap-turn.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, ScheduleSpec, ScheduleView } from './schedule.ts';
 import {
   firstTime,
@@ -129,8 +131,8 @@ export function createScheduleService({
     nowMs: number,
   ): Promise<void> {
     await lockActiveRuns(tx, id);
-    await withdrawWaiting(tx, id, { reason, retrying: true, fresh: false, nowMs });
-    await signalRunning(tx, id, signal);
+    await withdrawWaiting(tx, id, { reason, retrying: true, fresh: false, nowMs, served: served() });
+    await signalRunning(tx, id, signal, reason);
   }
 
   async function command(
@@ -166,7 +168,8 @@ export function createScheduleService({
     const status = statusAfter(schedule, spec, next !== null);
     if (retimed) {
       await dropPending(tx, schedule, 'rescheduled', moment);
-      await withdrawWaiting(tx, schedule.id, { reason: 'rescheduled', retrying: false, fresh: true, nowMs });
+      const fresh = { reason: 'rescheduled', retrying: false, fresh: true };
+      await withdrawWaiting(tx, schedule.id, { ...fresh, nowMs, served: moment.served });
     }
     // What a resume may catch up are the times of this timing, and it had none before.
     const pausedAtMs = retimed && status === 'paused' ? { pausedAtMs: nowMs } : {};
@@ -177,6 +180,7 @@ export function createScheduleService({
     }
     if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await checks.link(tx, schedule.id, spec);
     await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
+    if (spec.overlap === 'allow' && schedule.held.all > 0) await releaseHeld(tx, schedule.id, moment.served);
   }
 
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
@@ -274,8 +278,8 @@ export function createScheduleService({
         if (schedule.status === 'active') return;
         // No dispatcher has looked at it during the pause: what cannot be computed is found here.
         const first = firstTimeOrRefusal(schedule, moment);
-        const caught = catchUp === 'none' ? 0 : await catchUpPause(tx, schedule, catchUp, moment);
-        const next = roomForRuns(schedule, schedule.spec, caught) ? first : null;
+        const caught = catchUp === 'none' ? schedule : await catchUpPause(tx, schedule, catchUp, moment);
+        const next = roomForRuns(caught, schedule.spec) ? first : null;
         const status = next === null ? 'completed' : 'active';
         await updateSchedule(tx, schedule.id, { status, note: null, pausedAtMs: null }, nowMs);
         await resetFailures(tx, schedule.id);
@@ -310,23 +314,27 @@ export function createScheduleService({
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
         if (input !== undefined) await checks.input(tx, schedule.spec.job.type, input, '/input');
-        const starts =
-          decideOverlap(options.overlap ?? schedule.spec.overlap, schedule.activeRuns) === 'start';
         const atMs = Math.floor(nowMs);
         const runId = newId(atMs);
-        const fire = {
+        const turn = createOverlapTurn<RecordableFire>({
+          overlap: options.overlap ?? schedule.spec.overlap,
+          activeRuns: schedule.activeRuns,
+          heldRuns: heldLive(schedule.held),
+        });
+        turn.add({
           runId,
           scheduleId: schedule.id,
-          cause: 'manual' as const,
+          cause: 'manual',
           scheduledForMs: atMs,
           dueAtMs: atMs,
-          status: starts ? ('queued' as const) : ('skipped' as const),
-          reason: starts ? null : 'overlap',
+          status: 'queued',
+          reason: null,
           missedCount: null,
           missedUntilMs: null,
           input,
-        };
-        await recordFires(tx, { fires: [fire], states: [] }, nowMs, served());
+        });
+        const { fires, replacing } = turn;
+        await recordFires(tx, { fires, states: [], replacing }, nowMs, served());
         return (await findRun(tx, runId))!;
       });
     },

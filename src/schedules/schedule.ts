@@ -33,7 +33,7 @@ export type Timing = {
   exclusions?: Exclusions;
 };
 
-export const overlapPolicies = ['skip', 'allow'] as const;
+export const overlapPolicies = ['skip', 'queue_one', 'queue_all', 'cancel_running', 'allow'] as const;
 export type OverlapPolicy = (typeof overlapPolicies)[number];
 
 export const catchUpPolicies = ['none', 'latest', 'all'] as const;
@@ -65,6 +65,8 @@ export type ScheduleSpec = {
   catchUp: CatchUpPolicy;
   catchUpWindowMs: number;
   pauseAfterFailures: number | null;
+  /** So long after its completion it is deleted; null: it stays. */
+  deleteAfterMs: number | null;
   job: JobSpec;
   /**
    * How the caller wrote durations, by JSON Pointer into the wire format (`/job/timeout` → `90s`), where that differs
@@ -72,6 +74,9 @@ export type ScheduleSpec = {
    */
   written?: Readonly<Record<string, string>>;
 };
+
+/** `backfills` are those of all that a backfill made: they go last and are in nobody's way. */
+export type HeldRuns = { all: number; backfills: number };
 
 export type ScheduleCounts = {
   fired: number;
@@ -94,8 +99,10 @@ export type Schedule = {
   /** The next nominal time; null when nothing will fire. */
   nextRunAtMs: number | null;
   counts: ScheduleCounts;
-  /** Runs that are queued, running or retrying. */
+  /** Runs that are queued, running or retrying, without those that are held. */
   activeRuns: number;
+  /** Runs that wait for the active ones, as the overlap policy has it. */
+  held: HeldRuns;
   /** Why its next time could not be computed; null when all is well. */
   fault: string | null;
 };

@@ -39,8 +39,8 @@ export async function settle(tx: Tx, schedule: StoredSchedule, moment: Moment): 
   while (isOverdue(current, nowMs, calendars)) {
     const outages = await readOutages(tx, nowMs, outageHoleMs);
     const due = asDue(current, calendars);
-    const { fires, state } = planFires(due, { nowMs, outages, timesMax: timesMaxOf(due) });
-    await recordFires(tx, { fires, states: [state] }, nowMs, served);
+    const { fires, state, replacing } = planFires(due, { nowMs, outages, timesMax: timesMaxOf(due) });
+    await recordFires(tx, { fires, states: [state], replacing }, nowMs, served);
     current = (await findSchedule(tx, schedule.id))!;
     if (state.fault !== null) break;
   }
@@ -72,40 +72,39 @@ export async function dropPending(
 
 /**
  * Runs what a pause held back, in turns; what catch-up leaves out is nothing, since paused time is not missed.
- * Returns how many runs there are now.
+ * Returns the schedule as it is then.
  */
 export async function catchUpPause(
   tx: Tx,
   schedule: StoredSchedule,
   catchUp: CatchUpPolicy,
   { nowMs, served, calendars }: Moment,
-): Promise<number> {
+): Promise<StoredSchedule> {
   const { timing, name, catchUpWindowMs } = schedule.spec;
   // It has no times while nothing runs.
-  if (timing.trigger.kind === 'delay') return 0;
+  if (timing.trigger.kind === 'delay') return schedule;
   const pause: Outage = { fromMs: schedule.pausedAtMs!, untilMs: nowMs };
   const due: DueSchedule = { ...asDue(schedule, calendars), catchUp };
   // Older times than these are left out whatever the policy.
   let fromMs = Math.max(pause.fromMs, nowMs - catchUpWindowMs - 1);
   if (catchUp === 'latest') fromMs = Math.max(fromMs, shortlyBeforeLatest(due, fromMs, nowMs));
-  let started = 0;
+  let current = schedule;
   let times = 0;
   let next = nextAfter(timing, name, fromMs, calendars);
   while (next !== null && dueAt(due, next) <= nowMs) {
     if (times >= resumeTimesMax) throw pauseTooLong(schedule, resumeTimesMax);
     times += timesMaxOf(due);
-    const turn = {
-      ...due,
-      nextRunAtMs: next,
-      activeRuns: due.activeRuns + started,
-      fired: due.fired + started,
-    };
-    const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: timesMaxOf(due) });
+    const turn = { ...asDue(current, calendars), catchUp, nextRunAtMs: next };
+    const { fires, state, replacing } = planFires(turn, {
+      nowMs,
+      outages: [pause],
+      timesMax: timesMaxOf(due),
+    });
     const kept = fires.filter((fire) => fire.status !== 'missed');
-    await recordFires(tx, { fires: kept, states: [] }, nowMs, served);
-    started += kept.filter((fire) => fire.status === 'queued').length;
+    await recordFires(tx, { fires: kept, states: [], replacing }, nowMs, served);
+    current = (await findSchedule(tx, schedule.id))!;
     if (state.fault !== null) break;
     next = state.nextRunAtMs;
   }
-  return started;
+  return current;
 }

@@ -47,6 +47,7 @@ describe('migrate', () => {
       `select table_name as name from information_schema.tables where table_schema = 'public' order by 1`,
     );
     expect(tables.map((table) => table.name)).toEqual([
+      'backfills',
       'backups',
       'calendars',
       'dispatch_state',

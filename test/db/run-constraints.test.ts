@@ -83,10 +83,13 @@ describe('runs', () => {
   });
 
   it.each(runCauses)('take the cause %s', async (cause) => {
-    expect(await broken(() => insert('runs', { ...base(), status: 'queued', cause }))).toBeNull();
+    const whose = { backfill_id: cause === 'backfill' ? scheduleId : null };
+    expect(await broken(() => insert('runs', { ...base(), status: 'queued', cause, ...whose }))).toBeNull();
   });
 
   const impossible: [string, string, Row, string][] = [
+    ['a backfill that is none', 'queued', { cause: 'backfill' }, 'runs_backfill_check'],
+    ['held and running', 'running', { ...whole.running, held: 'true' }, 'runs_held_check'],
     ['a status that is none', 'paused', {}, 'runs_finished_check|runs_status_check'],
     ['a cause that is none', 'queued', { cause: 'magic' }, 'runs_cause_check'],
     ['a signal that is none', 'queued', { signal: 'kill' }, 'runs_signal_check'],

@@ -10,6 +10,7 @@ import {
   startRuns,
 } from '../../src/db/run-store.ts';
 import type { Run } from '../../src/runs/run.ts';
+import type { OutcomeStatus } from '../../src/runs/run-state.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
 import { HOUR, MINUTE, SECOND } from '../support/timings.ts';
 
@@ -142,7 +143,11 @@ describe('endRuns', () => {
     const [one, two] = await fired(2);
     await claim(worker.id, [one!, 1], [two!, 1]);
     await house.live(SECOND);
-    const ended = await endRuns(house.db, [endOf(one!, 1), endOf(two!, 1, { status: 'failed', error })]);
+    const ended = await endRuns(
+      house.db,
+      [endOf(one!, 1), endOf(two!, 1, { status: 'failed', error })],
+      ['default'],
+    );
     expect(ended).toEqual(new Set([one!.id, two!.id]));
     expect(await house.runs.get(one!.id)).toMatchObject({
       status: 'succeeded',
@@ -166,26 +171,26 @@ describe('endRuns', () => {
     const second = await house.worker();
     await claim(second.id, [run!, 2]);
     const late = endOf(run!, 1);
-    expect(await endRuns(house.db, [late])).toEqual(new Set());
-    expect(await endRuns(house.db, [{ ...late, status: 'failed', error }])).toEqual(new Set());
+    expect(await endRuns(house.db, [late], ['default'])).toEqual(new Set());
+    expect(await endRuns(house.db, [{ ...late, status: 'failed', error }], ['default'])).toEqual(new Set());
     expect(await retryRuns(house.db, [retryOf(run!, 1)])).toEqual(new Set());
     expect(await house.runs.get(run!.id)).toMatchObject({ status: 'running', attempt: 2 });
     expect(await house.stateOf(run!.scheduleId)).toMatchObject({ activeRuns: 1, succeeded: 0, failed: 0 });
-    expect(await endRuns(house.db, [endOf(run!, 2)])).toEqual(new Set([run!.id]));
+    expect(await endRuns(house.db, [endOf(run!, 2)], ['default'])).toEqual(new Set([run!.id]));
   });
 
   it('twice counts once', async () => {
     const [run] = await fired();
     await claim(worker.id, [run!, 1]);
-    expect((await endRuns(house.db, [endOf(run!, 1)])).size).toBe(1);
-    expect((await endRuns(house.db, [endOf(run!, 1, { output: 'another' })])).size).toBe(0);
+    expect((await endRuns(house.db, [endOf(run!, 1)], ['default'])).size).toBe(1);
+    expect((await endRuns(house.db, [endOf(run!, 1, { output: 'another' })], ['default'])).size).toBe(0);
     expect(await house.stateOf(run!.scheduleId)).toMatchObject({ activeRuns: 0, succeeded: 1 });
     expect(await house.runs.get(run!.id)).toMatchObject({ output: { done: true } });
   });
 
   it('of what only waits matches nothing: that is no worker’s to end', async () => {
     const [run] = await fired();
-    expect(await endRuns(house.db, [endOf(run!, 1)])).toEqual(new Set());
+    expect(await endRuns(house.db, [endOf(run!, 1)], ['default'])).toEqual(new Set());
     expect(await house.runs.get(run!.id)).toMatchObject({ status: 'queued' });
   });
 
@@ -196,6 +201,7 @@ describe('endRuns', () => {
     await endRuns(
       house.db,
       runs.map((run, n) => endOf(run, 1, n % 2 === 0 ? {} : { status: 'timed_out', error })),
+      ['default'],
     );
     const states = [];
     for (const id of new Set(runs.map((run) => run.scheduleId))) states.push(await house.stateOf(id));
@@ -211,7 +217,7 @@ describe('endRuns', () => {
     const [run] = await fired();
     await claim(worker.id, [run!, 1]);
     const output = { text: 'a\u0000b', 'key\u0000': '\ud800', fine: 'smile 😀', back: '\\u0000' };
-    await endRuns(house.db, [endOf(run!, 1, { output })]);
+    await endRuns(house.db, [endOf(run!, 1, { output })], ['default']);
     expect((await house.runs.get(run!.id)).output).toEqual({
       text: 'a\ufffdb',
       'key\ufffd': '\ufffd',
@@ -228,8 +234,8 @@ describe('endRuns', () => {
     const half = (odd: boolean) => runs.filter((_, n) => (n % 2 === 1) === odd).map((run) => endOf(run, 1));
     const other = house.another();
     const ended = await Promise.all([
-      endRuns(house.db, half(false)),
-      endRuns(other.db, half(true).toReversed()),
+      endRuns(house.db, half(false), ['default']),
+      endRuns(other.db, half(true).toReversed(), ['default']),
     ]);
     expect(ended[0].size + ended[1].size).toBe(runs.length);
     for (const id of schedules) expect(await house.stateOf(id)).toMatchObject({ activeRuns: 0 });
@@ -246,7 +252,7 @@ describe('endUnstartedRuns', () => {
     const ends = [queued!, retrying!, running!].map((run) =>
       endOf(run, 1, { status: 'cancelled', reason: 'test', output: null }),
     );
-    const ended = await house.db.transaction((tx) => endUnstartedRuns(tx, ends));
+    const ended = await house.db.transaction((tx) => endUnstartedRuns(tx, ends, ['default']));
     expect(ended).toEqual(new Set([queued!.id, retrying!.id]));
     // What was tried keeps the error of its last try, and counts as the last run; what never ran does neither.
     expect(await house.runs.get(retrying!.id)).toMatchObject({ error: { type: 'Broken' } });
@@ -449,7 +455,7 @@ describe('a run that has ended', () => {
       );
     } else {
       const [claimed] = await worker.take();
-      await worker.end(claimed!, status as RunEnd['status'], { error });
+      await worker.end(claimed!, status as OutcomeStatus, { error });
     }
     for (const change of [
       sql`status = 'queued', finished_at = null, worker_id = null`,

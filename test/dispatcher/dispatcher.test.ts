@@ -27,6 +27,7 @@ describe('a dispatch pass', () => {
     expect(await house.dispatch()).toEqual({
       claimed: 0,
       started: 0,
+      held: 0,
       skipped: 0,
       missed: 0,
       retried: 0,
@@ -49,6 +50,7 @@ describe('a dispatch pass', () => {
     expect(await house.dispatch()).toEqual({
       claimed: 1,
       started: 1,
+      held: 0,
       skipped: 0,
       missed: 0,
       retried: 0,
@@ -90,6 +92,7 @@ describe('a dispatch pass', () => {
       nextRunAtMs: dueMs + MINUTE,
       dueAtMs: dueMs + MINUTE,
       activeRuns: 1,
+      heldRuns: 0,
       fired: 1,
       succeeded: 0,
       failed: 0,
@@ -405,6 +408,7 @@ describe('sleepAfter', () => {
   const counts = (part: Partial<DispatchCounts>): DispatchCounts => ({
     claimed: 0,
     started: 0,
+    held: 0,
     skipped: 0,
     missed: 0,
     retried: 0,

@@ -12,6 +12,7 @@ import type { Run } from '../../src/runs/run.ts';
 import { isActive } from '../../src/runs/run-state.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
 import { dueAt, type Outage } from '../../src/schedules/fire-plan.ts';
+import { heldReason } from '../../src/schedules/overlap-turn.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, Timing } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
 import type { House, TestWorker } from '../support/house.ts';
@@ -328,6 +329,8 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
     return times;
   }
 
+  const isHeld = (run: Run) => run.status === 'queued' && run.reason === heldReason;
+
   const isFire = (run: Run) => run.cause === 'schedule' || run.cause === 'catch_up';
 
   /** All nominal times that a row stands for. */
@@ -370,7 +373,8 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
       if (before !== undefined) expect(run).toEqual(before);
       else if (!isActive(run.status)) ended.set(run.id, run);
       // What waits can be heard of, what runs has one owner.
-      if (run.status === 'queued') expect(rung).toContain(`${run.id} ${run.attempt}`);
+      if (isHeld(run)) expect(rung).not.toContain(`${run.id} ${run.attempt}`);
+      else if (run.status === 'queued') expect(rung).toContain(`${run.id} ${run.attempt}`);
       expect(held.get(run.id)).toBe(run.status === 'running' ? run.attempt : undefined);
     }
     for (const id of ended.keys()) expect(runs.some((run) => run.id === id)).toBe(true);
@@ -381,7 +385,8 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
     const state = await house.stateOf(schedule.id);
     const count = (which: (run: Run) => boolean) => runs.filter(which).length;
     expect(state).toMatchObject({
-      activeRuns: count((run) => isActive(run.status)),
+      activeRuns: count((run) => isActive(run.status) && !isHeld(run)),
+      heldRuns: count(isHeld),
       fired: count((run) => isFire(run) && run.status !== 'skipped' && run.status !== 'missed'),
       succeeded: count((run) => run.status === 'succeeded'),
       failed: count((run) => run.status === 'failed' || run.status === 'timed_out'),
@@ -394,9 +399,15 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
     });
     if (schedule.maxRuns !== null && view.status === 'active')
       expect(state.fired).toBeLessThan(schedule.maxRuns);
-    if (schedule.choice.overlap === 'skip') {
-      expect(count((run) => isFire(run) && isActive(run.status))).toBeLessThanOrEqual(1);
+    // What is held is held by something.
+    if (state.heldRuns > 0) expect(state.activeRuns).toBeGreaterThan(0);
+    if (schedule.choice.overlap !== 'allow') {
+      expect(count((run) => isFire(run) && isActive(run.status) && !isHeld(run))).toBeLessThanOrEqual(1);
     }
+    if (schedule.choice.overlap === 'queue_one' || schedule.choice.overlap === 'cancel_running') {
+      expect(count((run) => isFire(run) && isHeld(run))).toBeLessThanOrEqual(1);
+    }
+    if (schedule.choice.overlap === 'skip') expect(count((run) => isFire(run) && isHeld(run))).toBe(0);
     expect(view.version).toBeGreaterThanOrEqual(schedule.version);
     if (view.status !== schedule.status) expect(view.version).toBeGreaterThan(schedule.version);
     expect(state.nextRunAtMs === null).toBe(view.status !== 'active');
@@ -478,12 +489,13 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
         expect(run.scheduledForMs).toBeLessThan(run.createdAtMs + 1 - catchUpWindowMs);
       }
     }
-    const dropped = run.status === 'skipped' && run.reason !== 'overlap';
+    const dropped = run.status === 'skipped' && !['overlap', 'queue_full'].includes(run.reason!);
     if (run.cause === 'schedule' && outage !== undefined && !dropped) {
       // It was decided before the silence was long enough to be called an outage.
       expect(run.createdAtMs).toBeLessThanOrEqual(outage.fromMs + 2000);
     }
-    if (run.reason === 'overlap') expect(overlap).toBe('skip');
+    if (run.reason === 'overlap') expect(['skip', 'queue_one']).toContain(overlap);
+    if (run.reason === 'queue_full') expect(overlap).toBe('queue_all');
     expect(run.dueAtMs).toBeGreaterThanOrEqual(run.scheduledForMs);
     expect(run.dueAtMs).toBeLessThanOrEqual(run.scheduledForMs + (schedule.choice.jitterMs ?? 0));
   }

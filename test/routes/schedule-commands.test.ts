@@ -111,7 +111,7 @@ test.each<[string, string, Body, string[]]>([
   ['a note that is a number', 'stop', { note: 5 }, ['/note']],
   ['an unknown field', 'pause', { reason: 'x' }, ['/reason']],
   ['an unknown catch-up', 'resume', { catchUp: 'some' }, ['/catchUp']],
-  ['an overlap that is not there yet', 'trigger', { overlap: 'queue_one' }, ['/overlap']],
+  ['an overlap policy that is none', 'trigger', { overlap: 'queue_two' }, ['/overlap']],
   ['an unknown field', 'trigger', { inputs: {} }, ['/inputs']],
 ])('%s in %s is a 400 that points at it', async (_what, command, body, pointers) => {
   const { app, calls } = await standIn();

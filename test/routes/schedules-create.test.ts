@@ -37,6 +37,7 @@ test('everything that can be said arrives in the house in its own terms', async 
     catchUp: 'all',
     catchUpWindow: 'PT36H',
     pauseAfterFailures: 3,
+    deleteAfterCompletion: '168h',
     job: {
       type: 'echo',
       input: { text: 'hi', extra: [1, { a: null }] },
@@ -63,6 +64,7 @@ test('everything that can be said arrives in the house in its own terms', async 
     catchUp: 'all',
     catchUpWindowMs: 36 * 3_600_000,
     pauseAfterFailures: 3,
+    deleteAfterMs: 7 * 86_400_000,
     job: {
       type: 'echo',
       input: { text: 'hi', extra: [1, { a: null }] },
@@ -197,10 +199,10 @@ test.each<[string, Body, string[], RegExp?]>([
   ['a jitter of two days', { ...ping, jitter: '2d' }, ['/jitter']],
   ['an unknown overlap policy', { ...ping, overlap: 'maybe' }, ['/overlap']],
   [
-    'an overlap policy that is not there yet',
-    { ...ping, overlap: 'queue_all' },
+    'an overlap policy of another house',
+    { ...ping, overlap: 'buffer_one' },
     ['/overlap'],
-    /must be "skip" or "allow"/,
+    /must be .*"queue_one".*"cancel_running"/,
   ],
   ['an unknown catch-up policy', { ...ping, catchUp: 'some' }, ['/catchUp']],
   ['a catch-up window of a second', { ...ping, catchUpWindow: '1s' }, ['/catchUpWindow']],
@@ -343,7 +345,9 @@ test('what is shown of a schedule can be posted again, without what is read-only
   const written = Object.fromEntries(
     Object.entries(shown).filter(
       ([key]) =>
-        !/^(id|status|note|version|.*At|upcoming|lastRun|runningRuns|activeRuns|counts|fault)$/.test(key),
+        !/^(id|status|note|version|.*At|upcoming|lastRun|runningRuns|activeRuns|heldRuns|counts|fault)$/.test(
+          key,
+        ),
     ),
   );
   const response = await app.inject({ method: 'POST', url: '/schedules', payload: written });

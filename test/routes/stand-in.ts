@@ -64,6 +64,7 @@ export function specOf(changes: Partial<ScheduleSpec> = {}): ScheduleSpec {
     catchUp: 'latest',
     catchUpWindowMs: 86_400_000,
     pauseAfterFailures: null,
+    deleteAfterMs: null,
     job: { type: 'echo', input: { text: 'hi' }, taskQueue: 'default', timeoutMs: 30_000, retry },
     ...changes,
   };
@@ -82,6 +83,7 @@ export function viewOf(spec: ScheduleSpec = specOf(), changes: Partial<ScheduleV
     nextRunAtMs: nowMs + 5_000,
     counts: { fired: 4, succeeded: 2, failed: 1, skipped: 0, missed: 9 },
     activeRuns: 1,
+    held: { all: 0, backfills: 0 },
     fault: null,
     upcomingMs: [nowMs + 5_000, nowMs + 10_000],
     lastRun: null,

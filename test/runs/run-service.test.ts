@@ -373,18 +373,22 @@ describe('cancel against a worker, in either order:', () => {
     const run = await fired();
     await worker.take();
     const answer = await cancelAfter(run, (tx) =>
-      endRuns(tx, [
-        {
-          runId: run.id,
-          attempt: 1,
-          scheduleId: run.scheduleId,
-          status: 'succeeded',
-          reason: null,
-          output: {},
-          error: null,
-          finishedAtMs: house.clock.now(),
-        },
-      ]),
+      endRuns(
+        tx,
+        [
+          {
+            runId: run.id,
+            attempt: 1,
+            scheduleId: run.scheduleId,
+            status: 'succeeded',
+            reason: null,
+            output: {},
+            error: null,
+            finishedAtMs: house.clock.now(),
+          },
+        ],
+        ['default'],
+      ),
     );
     expect(answer).toMatchObject({ code: 'conflict' });
     expect(await house.runs.get(run.id)).toMatchObject({ status: 'succeeded' });

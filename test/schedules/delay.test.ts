@@ -133,7 +133,7 @@ describe('after a run', () => {
     });
     const now = house.clock.now();
     await house.db.transaction((tx) =>
-      endUnstartedRuns(tx, [end(first!.id, now + 5), end(second!.id, now + 7)]),
+      endUnstartedRuns(tx, [end(first!.id, now + 5), end(second!.id, now + 7)], ['default']),
     );
     expect(await nextOf(id)).toBe(now + 7 + 10 * MINUTE);
   });

@@ -224,7 +224,7 @@ describe('pauseAfterFailures', () => {
           finishedAtMs: house.clock.now() + second * SECOND,
         });
       }
-      expect((await endRuns(house.db, batch)).size).toBe(3);
+      expect((await endRuns(house.db, batch, ['default'])).size).toBe(3);
       expect(await house.stateOf(created.id)).toMatchObject({ failuresInARow: inARow, activeRuns: 0 });
       const last = ends.toSorted((a, b) => b[1] - a[1])[0]![0];
       const view = await house.schedules.get(created.id);

@@ -54,6 +54,7 @@ export type StateRow = {
   nextRunAtMs: number | null;
   dueAtMs: number | null;
   activeRuns: number;
+  heldRuns: number;
   fired: number;
   succeeded: number;
   failed: number;
@@ -225,6 +226,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
         catchUp: 'latest',
         catchUpWindowMs: DAY,
         pauseAfterFailures: null,
+        deleteAfterMs: null,
         ...partial,
         job: {
           type: 'noop',
@@ -276,6 +278,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       const { rows } = await db.execute<StateRow>(sql`
         select (extract(epoch from next_run_at) * 1000)::float8 as "nextRunAtMs",
           (extract(epoch from due_at) * 1000)::float8 as "dueAtMs", active_runs as "activeRuns",
+          held_runs as "heldRuns",
           fired::int as fired, succeeded::int as succeeded, failed::int as failed, skipped::int as skipped,
           missed::int as missed, failures_in_a_row as "failuresInARow", last_run_id as "lastRunId",
           last_status as "lastStatus", fault
@@ -370,18 +373,22 @@ function createTestWorker(house: House, id: string): TestWorker {
     },
 
     async end(run, status, { output = null, error = null, reason = null } = {}) {
-      const ended = await endRuns(db, [
-        {
-          runId: run.id,
-          attempt: run.attempt,
-          scheduleId: run.scheduleId,
-          status,
-          reason,
-          output,
-          error,
-          finishedAtMs: clock.now(),
-        },
-      ]);
+      const ended = await endRuns(
+        db,
+        [
+          {
+            runId: run.id,
+            attempt: run.attempt,
+            scheduleId: run.scheduleId,
+            status,
+            reason,
+            output,
+            error,
+            finishedAtMs: clock.now(),
+          },
+        ],
+        ['default'],
+      );
       return ended.has(run.id);
     },
 

@@ -183,6 +183,7 @@ export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
         catchUp: 'none',
         catchUpWindowMs: 0,
         pauseAfterFailures: null,
+        deleteAfterMs: null,
         job: {
           type: 'scripted',
           input: { does, ...input },
