@@ -26,6 +26,7 @@ import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
@@ -210,6 +211,7 @@ export async function startService({
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
+    backfills: createBackfillService({ db: api.db, clock, book, served: served.names }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

@@ -89,7 +89,7 @@ describe('the layers', () => {
     const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
       (name) => `runs/${name}`,
     );
-    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts'].map(
+    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts', 'backfill.ts'].map(
       (name) => `schedules/${name}`,
     );
     expect(crossings('db', above, (each) => [...types, ...ofSchedules].includes(each.to))).toEqual([]);
@@ -150,6 +150,7 @@ describe('pure files', () => {
     'schedules/outlook-service.ts',
     'schedules/schedule-service.ts',
     'schedules/schedule-view.ts',
+    'schedules/backfill-service.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
     'runs/backup-service.ts',

@@ -193,6 +193,7 @@ function toRun(row: Row): Run {
     timeoutMs: row.timeoutMs,
     retry: row.retry,
     signal: row.signal as RunSignal | null,
+    backfillId: row.backfillId,
     missed:
       row.missedCount === null || row.missedUntil === null
         ? null

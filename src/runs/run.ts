@@ -29,6 +29,8 @@ export type Run = {
   timeoutMs: number;
   retry: RetryPolicy;
   signal: RunSignal | null;
+  /** The backfill that asked for it. */
+  backfillId: string | null;
   /** Only on a `missed` row that stands for many nominal times: how many, and the last of them. */
   missed: { count: number; untilMs: number } | null;
 };

@@ -32,7 +32,7 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
   expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
 });
 
-/** The schedule `ping` of the examples, and a run of it that has ended or, for a cancel, has not. */
+/** The schedule `ping` of the examples, and a run or a backfill of it that has ended or, for a cancel, has not. */
 async function prepare(name: string): Promise<string> {
   await api.create('ping', {
     labels: { team: 'data' },
@@ -41,6 +41,10 @@ async function prepare(name: string): Promise<string> {
   await api.put('/calendars/cn-holidays', { dates: [] });
   await api.put('/secrets/warehouse-password', { value: 'hunter2' });
   if (name === 'resumeSchedule') await api.post('/schedules/ping/pause');
+  if (name.endsWith('Backfill')) {
+    const range = { start: '2026-02-01T00:00:00Z', end: '2026-02-01T00:01:00Z' };
+    return (await api.post('/schedules/ping/backfill', range)).body.id;
+  }
   const { id } = await api.trigger('ping');
   if (name === 'cancelRun') return id;
   const worker = await api.house.worker();
@@ -52,11 +56,11 @@ async function prepare(name: string): Promise<string> {
 }
 
 test.each(operations)('$name works as its example shows it', async ({ path, method, operation, name }) => {
-  const run = await prepare(name);
+  const prepared = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
   if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
-  const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : String(example));
+  const url = path.replace(/\{(id|name)\}/, /^\/(runs|backfills)/.test(path) ? prepared : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
   for (const [type, content] of contents) {
     const request = api.agent[method as 'post'](url);

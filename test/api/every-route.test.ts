@@ -20,13 +20,18 @@ const routes = Object.entries(paths).flatMap(([path, operations]) =>
 );
 const nobody = '018f2f6e-7a00-7000-8000-000000000001';
 let run: string;
+let backfill: string;
 beforeAll(async () => {
   await api.create('ping');
   run = (await api.trigger('ping')).id;
+  const range = { start: '2026-02-01T00:00:00Z', end: '2026-02-01T00:01:00Z' };
+  backfill = (await api.post('/schedules/ping/backfill', range)).body.id;
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
   await api.put('/secrets/ping', { value: 'hunter2' });
 });
-const fill = (path: string) => path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : 'ping');
+const idOf = (path: string) =>
+  path.startsWith('/runs') ? run : path.startsWith('/backfills') ? backfill : 'ping';
+const fill = (path: string) => path.replace(/\{(id|name)\}/, idOf(path));
 
 test('the contract’s routes of this version are all there', () => {
   const command = (name: string) => `post /schedules/{id}/${name}`;
@@ -43,7 +48,8 @@ test('the contract’s routes of this version are all there', () => {
         'post /runs/{id}/cancel',
         'post /runs/{id}/retry',
       ],
-      ...['get /forecast', 'get /calendars', 'get /secrets', 'get /backups'],
+      ...['get /forecast', 'get /calendars', 'get /secrets', 'get /backups', 'get /backfills'],
+      ...['post /schedules/{id}/backfill', 'get /backfills/{id}', 'post /backfills/{id}/cancel'],
       ...['get', 'put', 'delete'].map((method) => `${method} /secrets/{name}`),
       ...['get', 'put', 'delete'].map((method) => `${method} /calendars/{name}`),
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
@@ -122,7 +128,11 @@ test('with a key, what is no route is told to those only who have it; the docs a
 
 describe('ids and names both work in every path below /schedules', () => {
   const below = routes.filter(({ path, method }) => path.startsWith('/schedules/{id}') && method !== 'put');
-  const body = (path: string) => (path.endsWith('/reschedule') ? { every: '10m' } : {});
+  const body = (path: string) => {
+    if (path.endsWith('/reschedule')) return { every: '10m' };
+    const start = '2026-02-01T00:00:00Z';
+    return path.endsWith('/backfill') ? { start, end: start } : {};
+  };
 
   test.each(below)('$name', async ({ method, path }) => {
     for (const kind of ['name', 'id', 'id in capitals']) {
@@ -153,7 +163,7 @@ describe.each(commands)('$name', ({ method, path }) => {
     const body = text === '' ? null : Buffer.from(text);
     const response = await fetch(url, { method: method.toUpperCase(), headers, body });
     // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.
-    const needsMore = method === 'put' || !path.includes('{id}');
+    const needsMore = method === 'put' || !path.includes('{id}') || path.endsWith('/backfill');
     expect(await response.json()).toMatchObject(
       needsMore ? { status: 400, code: 'invalid' } : { status: 404, code: 'not_found' },
     );

@@ -27,6 +27,7 @@ test('it answers 202 with the run, and its path', async () => {
     jobType: 'echo',
     taskQueue: 'echoes',
     cause: 'manual',
+    backfillId: null,
     scheduledFor: '2026-03-01T00:00:01.500Z',
     dueAt: '2026-03-01T00:00:01.500Z',
     createdAt: '2026-03-01T00:00:01.500Z',

@@ -29,7 +29,7 @@ const scheduleFields = [
   ],
   ...['createdAt', 'updatedAt', 'nextRunAt', 'upcoming', 'lastRun', 'runningRuns', 'counts'],
   // Beyond the contract: how many runs are active (the list shows 20), and why a next time could not be computed.
-  ...['activeRuns', 'fault'],
+  ...['activeRuns', 'heldRuns', 'fault', 'deleteAfterCompletion'],
 ];
 
 export const runFields = [
@@ -37,7 +37,7 @@ export const runFields = [
   ...['startedAt', 'finishedAt', 'durationMs', 'status', 'reason', 'attempt', 'maxAttempts', 'nextAttemptAt'],
   ...['input', 'output', 'error'],
   // Beyond the contract: which definition it was made from, when jitter lets it start, and ranges of missed times.
-  ...['scheduleVersion', 'dueAt', 'missed'],
+  ...['scheduleVersion', 'dueAt', 'missed', 'backfillId'],
 ];
 
 /** Its fields, and their types as the API's document says them. */

@@ -108,6 +108,7 @@ test('a body may be left out just where nothing in it is required', () => {
     .map(({ name }) => name);
   expect(required.sort()).toEqual([
     'POST /schedules',
+    'POST /schedules/{id}/backfill',
     'PUT /calendars/{name}',
     'PUT /schedules/{id}',
     'PUT /secrets/{name}',

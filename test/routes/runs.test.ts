@@ -17,6 +17,7 @@ describe('GET /runs', () => {
       jobType: 'echo',
       taskQueue: 'default',
       cause: 'schedule',
+      backfillId: null,
       scheduledFor: '2027-01-15T12:00:00.000Z',
       dueAt: '2027-01-15T12:00:00.250Z',
       createdAt: '2027-01-15T12:00:00.001Z',

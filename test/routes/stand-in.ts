@@ -2,12 +2,15 @@
  * The HTTP layer alone: the app over services that only record what they were asked. What the real services do with
  * it is tested elsewhere, against a real database.
  */
+
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
 import { type AppParts, buildApp } from '../../src/app.ts';
 import type { Page } from '../../src/runs/page.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
 import type { RunService } from '../../src/runs/run-service.ts';
+import type { BackfillView } from '../../src/schedules/backfill.ts';
+import type { BackfillService } from '../../src/schedules/backfill-service.ts';
 import type { CalendarService, CalendarView } from '../../src/schedules/calendar-service.ts';
 import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts';
 import type { OutlookService } from '../../src/schedules/outlook-service.ts';
@@ -116,6 +119,7 @@ export function runOf(changes: Partial<Run> = {}): Run {
     timeoutMs: 30_000,
     retry,
     signal: null,
+    backfillId: null,
     missed: null,
     ...changes,
   };
@@ -142,6 +146,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     runs: recording(calls, { ...runAnswers, ...runs } as RunService),
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
     backups: { list: async () => ({ items: [], next: null }) },
+    backfills: recording(calls, backfillAnswers),
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,
@@ -199,6 +204,42 @@ const calendarView: CalendarView = {
   intervals: 1,
   firstMs: nowMs,
   lastMs: nowMs + 86_400_000,
+};
+
+const backfillView: BackfillView = {
+  id: runId,
+  scheduleId,
+  scheduleName: 'ping',
+  startMs: nowMs - 60_000,
+  endMs: nowMs,
+  overlap: 'allow',
+  total: 0,
+  createdAtMs: nowMs,
+  cancelledAtMs: null,
+  status: 'completed',
+  progress: {
+    held: 0,
+    queued: 0,
+    running: 0,
+    retrying: 0,
+    succeeded: 0,
+    failed: 0,
+    timedOut: 0,
+    cancelled: 0,
+    skipped: 0,
+  },
+};
+
+const backfillAnswers: BackfillService = {
+  start: async () => ({
+    schedule: { id: scheduleId, name: 'ping' },
+    overlap: 'allow',
+    fires: [],
+    backfill: backfillView,
+  }),
+  get: async () => backfillView,
+  list: async () => ({ items: [backfillView], next: null }),
+  cancel: async () => backfillView,
 };
 
 const calendarAnswers: CalendarService = {

@@ -54,6 +54,7 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
+    backfills: house.backfills,
     outlook,
     runs,
     jobCatalog: jobs.catalog,
@@ -81,7 +82,7 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     delete: (path) => agent.delete(path),
 
     async create(name, fields = {}) {
-      const timed = ['cron', 'every', 'at'].some((field) => field in fields);
+      const timed = ['cron', 'every', 'at', 'delay'].some((field) => field in fields);
       const response = await api.post('/schedules', {
         name,
         ...(timed ? {} : { every: '1m' }),

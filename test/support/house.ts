@@ -19,6 +19,7 @@ import type { Run, RunError } from '../../src/runs/run.ts';
 import { newId } from '../../src/runs/run-id.ts';
 import { createRunService, type RunService } from '../../src/runs/run-service.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
+import { type BackfillService, createBackfillService } from '../../src/schedules/backfill-service.ts';
 import { type CalendarBook, createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { type CalendarService, createCalendarService } from '../../src/schedules/calendar-service.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
@@ -97,6 +98,7 @@ export type House = {
   readonly runs: RunService;
   readonly calendars: CalendarService;
   readonly outlook: OutlookService;
+  readonly backfills: BackfillService;
   readonly book: CalendarBook;
   readonly secrets: SecretService;
   readonly pulse: Pulse;
@@ -177,6 +179,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     runs: createRunService({ db, clock, served }),
     calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
     outlook: createOutlookService({ db, clock, book }),
+    backfills: createBackfillService({ db, clock, book, served }),
     book,
     secrets,
     get pulse() {
@@ -315,6 +318,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       await db.execute(sql`delete from calendars`);
       await db.execute(sql`delete from secrets`);
       await db.execute(sql`delete from backups`);
+      await db.execute(sql`delete from backfills`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];
