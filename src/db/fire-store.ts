@@ -38,15 +38,20 @@ const instant = (column: string) => sql.raw(`to_timestamp(${column} / 1000)`);
 const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 1000)::float8`);
 
 /**
- * Locks up to `limit` schedules that are due at `nowMs`, longest due first. Rows that another dispatcher (or a
- * command, or an ending run) holds are passed over; they are seen in the next pass.
+ * Locks up to `limit` schedules that are due at `nowMs`, longest due first, or with `newest` those that came due last.
+ * Rows that another dispatcher (or a command, or an ending run) holds are passed over; they are seen in the next pass.
  */
-export async function claimDue(tx: Tx, nowMs: number, limit: number): Promise<DueSchedule[]> {
+export async function claimDue(
+  tx: Tx,
+  nowMs: number,
+  limit: number,
+  first: 'oldest' | 'newest' = 'oldest',
+): Promise<DueSchedule[]> {
   const locked = await tx.execute<HotRow>(sql`
     select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, held_runs, held_backfills,
       fired::float8 as fired
     from schedule_states where due_at <= ${new Date(nowMs).toISOString()}
-    order by due_at limit ${limit}
+    order by due_at ${first === 'oldest' ? sql`asc` : sql`desc`} limit ${limit}
     for update skip locked`);
   if (locked.rows.length === 0) return [];
   // Read after the locks were taken, in a statement of its own: with the snapshot of the one above, a schedule that
@@ -133,7 +138,7 @@ export async function recordFires(
         count(*) filter (where held) as held,
         count(*) filter (where held and cause = 'backfill') as held_backfills,
         count(*) filter (where status = 'queued' and cause not in ('manual', 'backfill')) as fired,
-        count(*) filter (where status = 'skipped') as skipped,
+        coalesce(sum(times) filter (where status = 'skipped'), 0) as skipped,
         coalesce(sum(times) filter (where status = 'missed'), 0) as missed
       from inserted group by schedule_id
     ),
@@ -161,7 +166,7 @@ export async function recordFires(
     ),
     rung as (select ${ring(sql`select id, attempt, task_queue, cause from inserted where status = 'queued' and not held`, served)} as n)
     select (select n from rung) as started, (select count(*)::int from inserted where held) as held,
-      (select count(*)::int from inserted where status = 'skipped') as skipped,
+      (select coalesce(sum(times), 0)::int from inserted where status = 'skipped') as skipped,
       (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed`);
   const completed = states.filter((state) => state.completed).map((state) => state.scheduleId);
   if (completed.length > 0) {

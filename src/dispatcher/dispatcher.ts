@@ -26,8 +26,11 @@ export const claimBatchMax = 500;
 const retryBatchMax = 500;
 /** Nominal times that become a row each in one transaction, all its schedules together. */
 const timesPerPassMax = 2000;
-/** The same for times that are missed, many of which make one row. */
-const missedTimesPerPassMax = 20_000;
+/**
+ * Times that are looked at in one transaction: those that are missed too, many of which make one row. What is not
+ * reached stays due. A backlog is so taken schedule by schedule, in few rows for each.
+ */
+const lookedPerPassMax = 20_000;
 /** Of one schedule with exclusions, whose times may be dear. */
 const excludedTimesMax = 50;
 
@@ -55,13 +58,10 @@ export type DispatcherParts = {
   served(): readonly string[];
 };
 
-export async function dispatchPass({
-  db,
-  clock,
-  pulse,
-  book,
-  served,
-}: DispatcherParts): Promise<DispatchCounts> {
+export async function dispatchPass(
+  { db, clock, pulse, book, served }: DispatcherParts,
+  first: 'oldest' | 'newest' = 'oldest',
+): Promise<DispatchCounts> {
   const counts: DispatchCounts = {
     claimed: 0,
     started: 0,
@@ -91,15 +91,15 @@ export async function dispatchPass({
   return counts;
 
   async function dispatchDue(tx: Parameters<typeof claimDue>[0], atMs: number) {
-    const claimed = await claimDue(tx, atMs, claimBatchMax);
+    const claimed = await claimDue(tx, atMs, claimBatchMax, first);
     if (claimed.length === 0) return { claimed: 0 };
     const timesMax = Math.max(1, Math.floor(timesPerPassMax / claimed.length));
+    let lookedLeft = lookedPerPassMax;
     // Asked while the schedules are locked: who changes a calendar computes them again after us.
     const calendars = await book.read(
       tx,
       claimed.map(({ timing }) => timing),
     );
-    const missedTimesMax = Math.max(timesMax, Math.floor(missedTimesPerPassMax / claimed.length));
     const outages = pulse.outages();
     const breath = createBreath(clock);
     const plans: FirePlan[] = [];
@@ -112,10 +112,12 @@ export async function dispatchPass({
             nowMs: atMs,
             outages,
             timesMax: Math.min(timesMax, most),
-            missedTimesMax: Math.min(missedTimesMax, most),
+            missedTimesMax: Math.min(lookedLeft, most),
           },
         ),
       );
+      lookedLeft -= plans.at(-1)!.looked;
+      if (lookedLeft <= 0) break;
       await breath.take();
     }
     const fires = plans.flatMap((plan) => plan.fires);
@@ -131,16 +133,19 @@ export async function dispatchPass({
   }
 }
 
-/** Passes at once while a herd is due: while one computes, the other's transaction is written. */
-const lanesMax = 2;
+/**
+ * Passes at once while a herd is due: while one computes, the other's transaction is written. One begins with what came
+ * due last, so that a backlog of hours keeps no live schedule waiting for longer than a batch takes.
+ */
+const lanes = ['oldest', 'newest'] as const;
 
 /** A pass; and where that found a full batch, as many more as it takes, side by side, until no full one is left. */
 export async function dispatchHerd(parts: DispatcherParts): Promise<DispatchCounts> {
   const total = await dispatchPass(parts);
   if (total.claimed < claimBatchMax) return total;
-  const lane = async () => {
+  const lane = async (first: (typeof lanes)[number]) => {
     for (;;) {
-      const counts = await dispatchPass(parts);
+      const counts = await dispatchPass(parts, first);
       total.claimed += counts.claimed;
       total.started += counts.started;
       total.held += counts.held;
@@ -152,7 +157,7 @@ export async function dispatchHerd(parts: DispatcherParts): Promise<DispatchCoun
       if (counts.claimed < claimBatchMax) return;
     }
   };
-  await Promise.all(Array.from({ length: lanesMax }, lane));
+  await Promise.all(lanes.map(lane));
   return total;
 }
 

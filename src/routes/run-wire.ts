@@ -34,7 +34,9 @@ const runFields = {
   missed: z
     .object({ count: z.int(), until: time })
     .nullable()
-    .describe('Only on a `missed` entry that stands for many nominal times: how many, and the last of them.'),
+    .describe(
+      'Only on a `missed` or `skipped` entry that stands for many nominal times: how many, and the last of them.',
+    ),
 };
 
 export const runAnswer = z

@@ -31,7 +31,7 @@ export type Run = {
   signal: RunSignal | null;
   /** The backfill that asked for it. */
   backfillId: string | null;
-  /** Only on a `missed` row that stands for many nominal times: how many, and the last of them. */
+  /** Only on a `missed` or `skipped` row that stands for many nominal times: how many, and the last of them. */
   missed: { count: number; untilMs: number } | null;
 };
 

@@ -69,7 +69,7 @@ export function planBackfill(
       missedUntilMs: null,
     });
   }
-  return { fires: turn.fires, replacing: turn.replacing };
+  return { fires: turn.fires, replacing: turn.replacing.map(({ runId }) => runId) };
 }
 
 export function statusOfBackfill(

@@ -48,7 +48,7 @@ export type PlannedFire = {
   /** `held`: queued, and not to be claimed before the active runs have ended. */
   status: 'queued' | 'held' | 'skipped' | 'missed';
   reason: string | null;
-  /** For a `missed` record that stands for a range: how many nominal times, and the last one. */
+  /** For a `missed` or `skipped` record that stands for a range: how many nominal times, and the last one. */
   missedCount: number | null;
   missedUntilMs: number | null;
 };
@@ -69,6 +69,8 @@ export type FirePlan = {
   state: PlannedState;
   /** The run that takes the place of all of the schedule that are active or held (`overlap-turn.ts`); or empty. */
   replacing: readonly string[];
+  /** How many nominal times were looked at. */
+  looked: number;
 };
 
 export type FirePlanOptions = {
@@ -80,14 +82,18 @@ export type FirePlanOptions = {
   missedTimesMax?: number;
 };
 
-/** Missed nominal times of one pass are recorded one by one up to this many; older ones as one range. */
-export const missedRecordsMax = 100;
-/** Missed nominal times of a pass that is followed by another are a backlog from so many on, and one range. */
+/** Missed and skipped times of an outage are recorded one by one where a pass finds up to this many. */
+export const inVainRecordsMax = 100;
+/** Of more than those so many of the newest. */
+export const newestInVain = 10;
+/** Those of a pass that is followed by another are a backlog from so many on, and one range. */
 const backlogFrom = 10;
 /** A schedule whose next time cannot be computed is looked at again after this long. */
 export const faultRetryMs = 60_000;
 
 type DueTime = { atMs: number; dueAtMs: number; caught: boolean };
+/** What becomes of a time. */
+type Disposition = { time: DueTime; status: PlannedFire['status']; reason: string | null };
 
 /** Never throws: a fault of one schedule is told in its state, and the pass goes on. */
 export function planFires(schedule: DueSchedule, options: FirePlanOptions): FirePlan {
@@ -96,29 +102,26 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
       return planDelayed(schedule, schedule.timing.trigger, options);
     const { due, nextMs, moreCaught, fault } = dueTimes(schedule, options);
     const reasons = missedReasons(schedule, due, moreCaught, options.nowMs);
-    const missed = new Map<DueTime, string>();
     const runsMax = schedule.maxRuns === null ? Number.POSITIVE_INFINITY : schedule.maxRuns - schedule.fired;
-    const turn = createOverlapTurn<PlannedFire>({
-      overlap: schedule.overlap,
-      activeRuns: schedule.activeRuns,
-      heldRuns: heldLive(schedule.held),
-    });
+    const { overlap, activeRuns, held } = schedule;
+    const turn = createOverlapTurn<Disposition>({ overlap, activeRuns, heldRuns: heldLive(held) });
+    const dispositions: Disposition[] = [];
     for (const time of due) {
       // After its last run a schedule has no nominal times, so none is missed or skipped either.
       if (turn.became >= runsMax) break;
       const reason = reasons.get(time);
-      if (reason === undefined) turn.add(fire(schedule, time, 'queued', null));
-      else missed.set(time, reason);
+      const disposition: Disposition =
+        reason === undefined ? { time, status: 'queued', reason: null } : { time, status: 'missed', reason };
+      if (reason === undefined) turn.add(disposition);
+      dispositions.push(disposition);
     }
-    // Where more of them follow in the next pass, these are not the newest.
-    const isBacklog = moreCaught && missed.size > backlogFrom;
-    const fires = missedFires(schedule, due, missed, isBacklog ? 0 : missedRecordsMax);
-    fires.push(...turn.fires);
-    const { replacing } = turn;
-    if (turn.became >= runsMax) return { fires, state: stateWith(schedule, null), replacing };
+    const fires = recordsOf(schedule, dispositions, moreCaught);
+    const replacing = turn.replacing.map(({ time }) => scheduledRunId(schedule.id, time.atMs));
+    if (turn.became >= runsMax)
+      return { fires, state: stateWith(schedule, null), replacing, looked: due.length };
     const state =
       fault === null ? stateWith(schedule, nextMs) : faultState(schedule, nextMs!, fault, options.nowMs);
-    return { fires, state, replacing };
+    return { fires, state, replacing, looked: due.length };
   } catch (error) {
     return only(faultState(schedule, schedule.nextRunAtMs, error, options.nowMs));
   }
@@ -126,7 +129,7 @@ export function planFires(schedule: DueSchedule, options: FirePlanOptions): Fire
 
 /** No fire, or one that nothing overlaps. */
 function only(state: PlannedState, ...fires: PlannedFire[]): FirePlan {
-  return { fires, state, replacing: [] };
+  return { fires, state, replacing: [], looked: 1 };
 }
 
 /** `nextMs`: the last nominal time that is known; it has its disposition already, or the fault is about itself. */
@@ -221,13 +224,16 @@ type DueTimes = {
 function dueTimes(schedule: DueSchedule, options: FirePlanOptions): DueTimes {
   const { outages, nowMs, timesMax, missedTimesMax = timesMax } = options;
   const due: DueTime[] = [];
+  // What overlap keeps from running makes few rows.
+  const manyRun =
+    schedule.catchUp === 'all' && (schedule.overlap === 'allow' || schedule.overlap === 'queue_all');
   let rows = 0;
   let at: number | null = schedule.nextRunAtMs;
   while (at !== null) {
     const dueAtMs = dueAt(schedule, at);
     if (dueAtMs > nowMs) return { due, nextMs: at, moreCaught: false, fault: null };
     const caught = inOutage(outages, dueAtMs);
-    const isRow = !caught || schedule.catchUp === 'all';
+    const isRow = !caught || manyRun;
     const isFull = due.length >= Math.max(timesMax, missedTimesMax) || (isRow && rows >= timesMax);
     if (isFull && due.length > 0) {
       return { due, nextMs: at, moreCaught: caught, fault: null };
@@ -267,35 +273,42 @@ function missedReasons(
   return missed;
 }
 
-/** The newest one by one; of the older ones each stretch with one reason and nothing else in it as one record. */
-function missedFires(
+/**
+ * The records of the dispositions. Of times that an outage caught and that came to nothing only the newest get one each;
+ * of the older ones each stretch with one end and nothing else in it gets one together.
+ */
+function recordsOf(
   schedule: DueSchedule,
-  due: readonly DueTime[],
-  missed: ReadonlyMap<DueTime, string>,
-  singlesMax: number,
+  dispositions: readonly Disposition[],
+  moreCaught: boolean,
 ): PlannedFire[] {
+  const cameToNothing = dispositions.filter(isCaughtInVain).length;
+  // Where more of them follow in the next pass, these are not the newest.
+  const isBacklog = moreCaught && cameToNothing > backlogFrom;
+  const singles = isBacklog ? 0 : cameToNothing > inVainRecordsMax ? newestInVain : inVainRecordsMax;
+  let older = cameToNothing - singles;
   const fires: PlannedFire[] = [];
-  let older = missed.size - singlesMax;
   // `as`, since the checker does not follow the assignments round the loop.
   let range = null as PlannedFire | null;
-  for (const time of due) {
-    const reason = missed.get(time);
-    if (reason === undefined) {
+  for (const disposition of dispositions) {
+    const { time, status, reason } = disposition;
+    const isOlder = isCaughtInVain(disposition) && older-- > 0;
+    if (!isOlder) {
       range = null;
-      continue;
-    }
-    older -= 1;
-    if (older < 0) {
-      fires.push(fire(schedule, time, 'missed', reason));
-    } else if (range?.reason === reason && range.missedCount !== null) {
+      fires.push(fire(schedule, time, status, reason));
+    } else if (range?.status === status && range.reason === reason && range.missedCount !== null) {
       range.missedCount += 1;
       range.missedUntilMs = time.atMs;
     } else {
-      range = { ...fire(schedule, time, 'missed', reason), missedCount: 1, missedUntilMs: time.atMs };
+      range = { ...fire(schedule, time, status, reason), missedCount: 1, missedUntilMs: time.atMs };
       fires.push(range);
     }
   }
   return fires;
+}
+
+function isCaughtInVain({ time, status }: Disposition): boolean {
+  return time.caught && (status === 'missed' || status === 'skipped');
 }
 
 function fire(

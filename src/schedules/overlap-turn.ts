@@ -11,7 +11,6 @@ import type { OverlapPolicy } from './schedule.ts';
 
 /** A fire as far as overlap has a say in it; a planned one starts out as `queued`. */
 type OverlappingFire = {
-  runId: string;
   status: 'queued' | 'held' | 'skipped' | 'missed';
   reason: string | null;
 };
@@ -22,8 +21,8 @@ export type OverlapTurn<F extends OverlappingFire> = {
   readonly fires: readonly F[];
   /** How many became runs. */
   readonly became: number;
-  /** The run that takes the place of what was active or held before this turn; empty, or one. */
-  readonly replacing: readonly string[];
+  /** What takes the place of all that was active or held before this turn; empty, or one. */
+  readonly replacing: readonly F[];
 };
 
 /** Why a run is queued that does not start: what a reader sees until it is released. */
@@ -40,7 +39,7 @@ export function createOverlapTurn<F extends OverlappingFire>(before: {
   let active = before.activeRuns;
   let held = before.heldRuns;
   let became = 0;
-  let replacing: string[] = [];
+  let replacing: F[] = [];
 
   function hold(fire: F): void {
     fire.status = 'held';
@@ -56,7 +55,7 @@ export function createOverlapTurn<F extends OverlappingFire>(before: {
     }
     if (before.activeRuns > 0) {
       hold(newest);
-      replacing = [newest.runId];
+      replacing = [newest];
     }
     active = Math.max(before.activeRuns, 1);
     held = before.activeRuns > 0 ? 1 : 0;

@@ -333,7 +333,8 @@ export function createScheduleService({
           missedUntilMs: null,
           input,
         });
-        const { fires, replacing } = turn;
+        const { fires } = turn;
+        const replacing = turn.replacing.map((fire) => fire.runId);
         await recordFires(tx, { fires, states: [], replacing }, nowMs, served());
         return (await findRun(tx, runId))!;
       });

@@ -67,6 +67,7 @@ describe('a dispatch pass', () => {
         jobType: 'echo',
         taskQueue: 'default',
         cause: 'schedule',
+        backfillId: null,
         scheduledForMs: dueMs,
         dueAtMs: dueMs,
         createdAtMs: house.clock.now(),
@@ -426,5 +427,34 @@ describe('sleepAfter', () => {
     ['a moment when all that is due is held by others', counts({ nextDueMs: 900 }), 5],
   ])('is %s', (_, done, expected) => {
     expect(sleepAfter(done, 1000)).toBe(expected);
+  });
+});
+
+describe('a backlog of an outage', () => {
+  it('keeps no live schedule waiting: what came due last can be claimed first', async () => {
+    const old = await house.create({ timing: every(MINUTE) });
+    await house.copy(old.id, 600);
+    await house.live(10 * MINUTE);
+    const live = await house.create({ timing: every(SECOND) });
+    await house.live(SECOND);
+    const claimed = (first: 'oldest' | 'newest') =>
+      house.db.transaction((tx) => claimDue(tx, house.clock.now(), 500, first));
+    expect((await claimed('oldest')).map(({ id }) => id)).not.toContain(live.id);
+    expect((await claimed('newest'))[0]!.id).toBe(live.id);
+  });
+
+  it('is taken schedule by schedule, in few rows for each', async () => {
+    const { id } = await house.create({ timing: every(SECOND), catchUp: 'latest' });
+    await house.copy(id, 9);
+    await house.live(1);
+    house.down(5000 * SECOND);
+    const first = await house.dispatch();
+    // 20,000 times a pass: four schedules whole; the others stay due.
+    expect(first).toMatchObject({ claimed: 10, missed: 4 * 4999, started: 4 });
+    await house.dispatchAll();
+    const runs = await house.runsOf();
+    expect(runs.filter((run) => run.status === 'queued')).toHaveLength(10);
+    expect(runs.length).toBeLessThanOrEqual(10 * 13);
+    expect((await house.stateOf(id)).missed).toBe(4999);
   });
 });

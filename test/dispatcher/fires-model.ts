@@ -384,16 +384,16 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
     const view = await house.schedules.get(schedule.id);
     const state = await house.stateOf(schedule.id);
     const count = (which: (run: Run) => boolean) => runs.filter(which).length;
+    const times = (status: Run['status']) =>
+      runs.filter((run) => run.status === status).reduce((sum, run) => sum + (run.missed?.count ?? 1), 0);
     expect(state).toMatchObject({
       activeRuns: count((run) => isActive(run.status) && !isHeld(run)),
       heldRuns: count(isHeld),
       fired: count((run) => isFire(run) && run.status !== 'skipped' && run.status !== 'missed'),
       succeeded: count((run) => run.status === 'succeeded'),
       failed: count((run) => run.status === 'failed' || run.status === 'timed_out'),
-      skipped: count((run) => run.status === 'skipped'),
-      missed: runs
-        .filter((run) => run.status === 'missed')
-        .reduce((sum, run) => sum + (run.missed?.count ?? 1), 0),
+      skipped: times('skipped'),
+      missed: times('missed'),
       failuresInARow: schedule.failuresInARow,
       fault: null,
     });

@@ -7,12 +7,19 @@ import {
   type FirePlan,
   type FirePlanOptions,
   faultRetryMs,
-  missedRecordsMax,
+  inVainRecordsMax,
+  newestInVain,
   type Outage,
   type PlannedFire,
   planFires,
 } from '../../src/schedules/fire-plan.ts';
-import { catchUpPolicies, overlapPolicies, type Timing, type Trigger } from '../../src/schedules/schedule.ts';
+import {
+  catchUpPolicies,
+  type OverlapPolicy,
+  overlapPolicies,
+  type Timing,
+  type Trigger,
+} from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
 import { at, cron, DAY, every, HOUR, less, MINUTE, ms, SECOND } from '../support/timings.ts';
 
@@ -309,7 +316,7 @@ describe('a backlog of missed times', () => {
       }
       next = state.nextRunAtMs;
     }
-    expect(singles).toBeLessThanOrEqual(missedRecordsMax);
+    expect(singles).toBeLessThanOrEqual(inVainRecordsMax);
     expect(ranges.reduce((sum, count) => sum + count, 0) + singles).toBe(24 * 60);
     expect(ranges.every((count) => count === 40)).toBe(true);
   });
@@ -437,22 +444,22 @@ describe('a hundred and more missed times', () => {
 
   it('up to a hundred are recorded one by one', () => {
     const missed = missedIn(minutely, '01:41:30', [outage('00:00', '01:41:30')]);
-    expect(missed).toHaveLength(missedRecordsMax);
+    expect(missed).toHaveLength(inVainRecordsMax);
     expect(missed.every((fire) => fire.missedCount === null && fire.missedUntilMs === null)).toBe(true);
   });
 
-  it('the newest hundred are recorded one by one, the older ones as one range', () => {
+  it('of more the newest ten are recorded one by one, the older ones as one range', () => {
     const missed = missedIn(minutely, '10:00:30', [outage('00:00', '10:00:30')]);
-    expect(missed).toHaveLength(missedRecordsMax + 1);
+    expect(missed).toHaveLength(newestInVain + 1);
     const [range, first] = missed;
     expect(range).toMatchObject({
       runId: scheduledRunId(id, t('00:01')),
       scheduledForMs: t('00:01'),
-      missedCount: 499,
-      missedUntilMs: t('08:19'),
+      missedCount: 589,
+      missedUntilMs: t('09:49'),
       reason: 'not_latest',
     });
-    expect(first).toMatchObject({ scheduledForMs: t('08:20'), missedCount: null });
+    expect(first).toMatchObject({ scheduledForMs: t('09:50'), missedCount: null });
     expect(missed.at(-1)).toMatchObject({ scheduledForMs: t('09:59') });
   });
 
@@ -465,7 +472,7 @@ describe('a hundred and more missed times', () => {
       ranges.map((range) => [range.reason, show(range.scheduledForMs), show(range.missedUntilMs!)]),
     ).toEqual([
       ['outside_catch_up_window', '00:01', '02:00'],
-      ['not_latest', '02:01', '08:19'],
+      ['not_latest', '02:01', '09:49'],
     ]);
   });
 
@@ -478,11 +485,44 @@ describe('a hundred and more missed times', () => {
       ranges.map((range) => [show(range.scheduledForMs), range.missedCount, show(range.missedUntilMs!)]),
     ).toEqual([
       ['00:01', 60, '01:00'],
-      ['01:02', 199, '04:20'],
+      ['01:02', 289, '05:50'],
     ]);
     expect(
       planned.fires.filter((fire) => fire.status === 'queued').map((fire) => show(fire.scheduledForMs)),
     ).toEqual(['01:01']);
+  });
+});
+
+describe('times of an outage that overlap lets not run', () => {
+  const many = (overlap: OverlapPolicy) =>
+    plan(schedule({ timing: every(MINUTE), catchUp: 'all', overlap }), '10:00:30', {
+      outages: [outage('00:00', '10:00:30')],
+    }).fires;
+
+  it('are ranges too', () => {
+    const [first, range, ...newest] = many('skip');
+    expect(first).toMatchObject({ scheduledForMs: t('00:01'), status: 'queued' });
+    expect(range).toMatchObject({
+      status: 'skipped',
+      reason: 'overlap',
+      cause: 'catch_up',
+      scheduledForMs: t('00:02'),
+      missedCount: 589,
+      missedUntilMs: t('09:50'),
+    });
+    expect(newest).toHaveLength(newestInVain);
+  });
+
+  it('under cancel_running come before the one that runs', () => {
+    const fires = many('cancel_running');
+    expect(fires.at(-1)).toMatchObject({ scheduledForMs: t('10:00'), status: 'queued' });
+    expect(fires[0]).toMatchObject({ status: 'skipped', reason: 'superseded', missedCount: 589 });
+    expect(fires).toHaveLength(newestInVain + 2);
+  });
+
+  it('run each under allow', () => {
+    expect(many('allow').every((each) => each.status === 'queued')).toBe(true);
+    expect(many('allow')).toHaveLength(600);
   });
 });
 

@@ -38,7 +38,7 @@ describe('a turn of overlap', () => {
     return {
       fires: turned.fires.map(({ status, reason }) => (reason === null ? status : `${status}: ${reason}`)),
       became: turned.became,
-      replacing: turned.replacing,
+      replacing: turned.replacing.map((fire) => fire.runId),
     };
   };
   const held = `held: ${heldReason}`;
