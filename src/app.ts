@@ -10,6 +10,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import type { QueueService } from './queues/queue-service.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { answerBrokenRequest } from './routes/broken-request.ts';
@@ -23,6 +24,7 @@ import { registerJsonBodies } from './routes/json-body.ts';
 import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
+import { queueRoutes } from './routes/queues.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
@@ -42,6 +44,7 @@ export type AppParts = {
   calendars: CalendarService;
   secrets: SecretService;
   backups: BackupService;
+  queues: QueueService;
   outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
@@ -138,6 +141,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     calendarRoutes(guarded, parts.calendars);
     secretRoutes(guarded, parts.secrets);
     backupRoutes(guarded, parts.backups);
+    queueRoutes(guarded, parts.queues, parts.clock);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

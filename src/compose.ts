@@ -18,12 +18,15 @@ import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
+import { inputIssues } from './jobs/input-issues.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
+import { httpTaskInput } from './jobs/task/task-input.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
+import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
@@ -96,8 +99,6 @@ export async function startService({
   const httpClients = createTaskDispatcher();
   const settings: HouseJobSettings = { version, backup: { databaseUrl, ...config.backup } };
   const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
-  const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, ...settings }), ...moreJobs]);
-  const book = createCalendarBook();
   const key = secretKeySource(config.secretKey, config.dataDir);
   const secretsOn = (on: Db) =>
     createSecretService({
@@ -107,6 +108,13 @@ export async function startService({
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
   const secrets = secretsOn(api.db);
+  const workerSecrets = secretsOn(db);
+  const queue = { db, clock, secrets: workerSecrets };
+  const jobs = createJobRegistry([
+    ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
+    ...moreJobs,
+  ]);
+  const book = createCalendarBook();
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -184,7 +192,7 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
-          secrets: secretsOn(db),
+          secrets: workerSecrets,
         });
 
   const onChange = () => dispatching?.wake();
@@ -210,6 +218,12 @@ export async function startService({
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
+    queues: createQueueService({
+      db: api.db,
+      clock,
+      secrets,
+      checkInput: (input) => inputIssues(httpTaskInput, input, []),
+    }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

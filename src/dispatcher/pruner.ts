@@ -1,7 +1,8 @@
-/** The pruner: deletes ended runs past the retention, a small batch at a time so that no lateness shows; and old outages. */
+/** The pruner: deletes ended runs and tasks past the retention, a small batch at a time so that no lateness shows; and old outages. */
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
 import { pruneOutages } from '../db/outage-store.ts';
+import { pruneTasks } from '../db/queue-task-store.ts';
 import { type PrunedRuns, pruneRuns } from '../db/run-history-store.ts';
 
 export const pruneEveryMs = 60_000;
@@ -9,8 +10,13 @@ export const pruneEveryMs = 60_000;
 export const prunePauseMs = 200;
 const pruneBatchMax = 1000;
 
-export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<PrunedRuns> {
+export type Pruned = PrunedRuns & { tasks: number };
+
+export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<Pruned> {
   const nowMs = parts.clock.now();
+  const beforeMs = nowMs - parts.retentionDays * 86_400_000;
   await pruneOutages(parts.db, nowMs);
-  return await pruneRuns(parts.db, nowMs - parts.retentionDays * 86_400_000, pruneBatchMax);
+  const runs = await pruneRuns(parts.db, beforeMs, pruneBatchMax);
+  const tasks = await pruneTasks(parts.db, beforeMs, pruneBatchMax);
+  return { runs: runs.runs, tasks: tasks.tasks, more: runs.more || tasks.more };
 }

@@ -36,6 +36,11 @@ export interface JobContext {
   readonly all: Steps['all'];
   /** A durable wait, as `"90s"`: a long one frees the slot, and outlives the process. */
   readonly sleep: Steps['sleep'];
+  /**
+   * A wait of any number of milliseconds that leaves no record: the next attempt begins from the top, and the job must
+   * find out by itself what is done. For jobs that wait without end; others `sleep`.
+   */
+  readonly rest: Steps['rest'];
   /** How far the job is, for readers (`GET /runs/{id}`); kept at most once a second. `total` null: not known. */
   progress(done: number, total: number | null, unit?: string): void;
 }

@@ -23,7 +23,7 @@ export type AttemptEnd =
     }
   | { kind: 'retry'; status: 'failed' | 'timed_out'; error: RunError; retryInMs: number }
   /** A step sleeps or is tried again later. */
-  | { kind: 'waiting'; untilMs: number; reason: string }
+  | { kind: 'waiting'; untilMs: number; reason: string; quiet?: true }
   /** The process of an isolated attempt died; no failure of the run, but not for ever. */
   | { kind: 'lost'; error: RunError; untilMs: number }
   /** The run is not this worker's any more, or is to be handed back; nothing is to be recorded. */
@@ -135,8 +135,8 @@ function lazySteps(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
   };
 }
 
-function waiting({ untilMs, reason }: StepsOver & { kind: 'waiting' }): AttemptEnd {
-  return { kind: 'waiting', untilMs, reason };
+function waiting(over: StepsOver & { kind: 'waiting' }): AttemptEnd {
+  return { ...over };
 }
 
 const stopped: AttemptEnd = {
@@ -184,6 +184,7 @@ function contextOf(
     },
     all: (branches, options) => steps.get().all(branches, options),
     sleep: (duration) => steps.get().sleep(duration),
+    rest: (ms, reason) => steps.get().rest(ms, reason),
     progress: (done, total, unit) => steps.get().progress(done, total, unit),
   };
 }

@@ -33,7 +33,7 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
 });
 
 /** The schedule `ping` of the examples, and a run of it that has ended or, for a cancel, has not. */
-async function prepare(name: string): Promise<string> {
+async function prepare(name: string): Promise<{ run: string; task: string }> {
   await api.create('ping', {
     labels: { team: 'data' },
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
@@ -42,21 +42,25 @@ async function prepare(name: string): Promise<string> {
   await api.put('/secrets/warehouse-password', { value: 'hunter2' });
   if (name === 'resumeSchedule') await api.post('/schedules/ping/pause');
   const { id } = await api.trigger('ping');
-  if (name === 'cancelRun') return id;
+  const queued = await api.post('/queues/mail/tasks', { url: 'http://127.0.0.1:3000/healthz' });
+  const ids = { run: id, task: queued.body.id };
+  if (name === 'cancelRun') return ids;
   const worker = await api.house.worker();
   for (const run of await worker.take()) await worker.succeed(run);
   await api.house.live(MINUTE);
   // The name of the example is to be free.
   if (name === 'createSchedule') await api.delete('/schedules/ping');
-  return id;
+  return ids;
 }
 
 test.each(operations)('$name works as its example shows it', async ({ path, method, operation, name }) => {
-  const run = await prepare(name);
+  const { run, task } = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
   if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
-  const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : String(example));
+  const url = path
+    .replace('/tasks/{id}', `/tasks/${task}`)
+    .replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
   for (const [type, content] of contents) {
     const request = api.agent[method as 'post'](url);

@@ -87,7 +87,8 @@ const withBody = operations.filter(({ operation }) => operation.requestBody !== 
 test.each(withBody)('the example of $name works as it is shown', async ({ name, operation }) => {
   const { app } = await standIn({ jobCatalog: allJobs });
   const [method, path = ''] = name.split(' ');
-  const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? runId : 'ping');
+  const place = path.replace('/tasks/{id}', `/tasks/${runId}`);
+  const url = place.replace(/\{(id|name)\}/, path.startsWith('/runs') ? runId : 'ping');
   for (const [type, { example }] of Object.entries(operation.requestBody?.content ?? {})) {
     expect(example).toBeDefined();
     const response = await app.inject({
@@ -107,6 +108,7 @@ test('a body may be left out just where nothing in it is required', () => {
     .filter(({ operation }) => operation.requestBody?.required)
     .map(({ name }) => name);
   expect(required.sort()).toEqual([
+    'POST /queues/{name}/tasks',
     'POST /schedules',
     'PUT /calendars/{name}',
     'PUT /schedules/{id}',
