@@ -102,7 +102,8 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
     moved as (
       update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error, reason = a.reason,
         failures = r.failures + case when a.status in ('waiting', 'lost') then 0 else 1 end,
-        lost = least(r.lost + case when a.status = 'lost' then 1 else 0 end, 32767), worker_id = null
+        lost = least(r.lost + case when a.status = 'lost' then 1 else 0 end, 32767), worker_id = null,
+        attempt_started_at = case when a.quiet then null else r.attempt_started_at end
       from asked a, owned o where r.id = a.id and o.id = a.id
       returning r.id
     ),

@@ -43,7 +43,8 @@ export function createTaskSource(parts: TaskSourceParts): TaskSource<TaskResult>
 
   const results = createBatcher<TaskResult, undefined>({
     batchSizeMax: settleBatchMax,
-    inFlightMax: 1,
+    // While one waits for the disk.
+    inFlightMax: 2,
     async write(items) {
       await persist(items);
       return [];
