@@ -97,7 +97,11 @@ export async function startService({
   await clock.sync(readClock);
 
   const httpClients = createTaskDispatcher();
-  const settings: HouseJobSettings = { version, backup: { databaseUrl, ...config.backup } };
+  const settings: HouseJobSettings = {
+    version,
+    backup: { databaseUrl, ...config.backup },
+    commands: config.commands,
+  };
   const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
   const key = secretKeySource(config.secretKey, config.dataDir);
   const secretsOn = (on: Db) =>

@@ -4,12 +4,18 @@ import type { BackupSettings } from './backup/backup-tools.ts';
 import { createRestoreJob } from './backup/restore-job.ts';
 import type { JobType } from './job.ts';
 import { createQueueJob, type QueueJobParts } from './queue/queue-job.ts';
+import type { CommandSettings } from './task/command-allowed.ts';
 import { createTaskDispatcher } from './task/http-dispatcher.ts';
 import { runHttpTask } from './task/http-task.ts';
 import { createTaskJob, type TaskJobOptions } from './task/task-job.ts';
 
 /** What job types are made from. Plain JSON, as it goes to the processes of isolated runs. */
-export type HouseJobSettings = { version: string; backup: BackupSettings };
+export type HouseJobSettings = {
+  version: string;
+  backup: BackupSettings;
+  /** Default: none are allowed. */
+  commands?: CommandSettings;
+};
 
 export type HouseJobsOptions = HouseJobSettings &
   Pick<TaskJobOptions, 'dispatcher'> & {
@@ -21,11 +27,12 @@ export function houseJobs({
   dispatcher = createTaskDispatcher(),
   version,
   backup,
+  commands,
   queue,
 }: HouseJobsOptions): readonly JobType[] {
   const http = { dispatcher, userAgent: `carillon/${version}` };
   return [
-    createTaskJob({ dispatcher, version }),
+    createTaskJob({ dispatcher, version, ...(commands !== undefined && { commands }) }),
     createBackupJob(backup),
     createRestoreJob(backup),
     ...(queue === undefined

@@ -58,6 +58,8 @@ export interface JobType<I extends z.ZodType = z.ZodType, O extends z.ZodType = 
   readonly retry: RetryPolicy;
   /** Per attempt, start to close. */
   readonly timeoutMs: number;
+  /** How long an aborted attempt may take to end before its slot is freed; default a second, at most four. */
+  readonly abortGraceMs?: number;
   /** Each attempt gets a process of its own: for work that could loop, or need much memory. Default: false. */
   readonly isolated?: boolean;
   /** Shown in the docs; must be valid input. */

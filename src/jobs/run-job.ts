@@ -48,7 +48,7 @@ export type LiveAttempt = {
   stopRequested: boolean;
 };
 
-/** How long an aborted job may still take before its slot is freed and its answer is ignored. */
+/** How long an aborted job may still take before its slot is freed and its answer is ignored, unless it says otherwise. */
 const abortGraceMs = 1000;
 export type RunJobParts = {
   clock: Clock;
@@ -87,7 +87,7 @@ export async function runJob(
     live.abort.signal.throwIfAborted();
     const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
     const output = redactJson(
-      normalised(await untilAborted(live.abort.signal, answer, abortGraceMs)),
+      normalised(await untilAborted(live.abort.signal, answer, job.abortGraceMs ?? abortGraceMs)),
       parts.redact,
     );
     await steps.close();
