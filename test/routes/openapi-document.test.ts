@@ -72,7 +72,9 @@ test('the input of each job type is documented under its name', () => {
   expect(resolve('#/components/schemas/Job')).toMatchObject({
     discriminator: { propertyName: 'type', mapping: { task: '#/components/schemas/TaskJob' } },
   });
-  expect(resolve('#/components/schemas/TaskInput')).toMatchObject({ required: ['url'] });
+  expect(resolve('#/components/schemas/TaskInput')).toMatchObject({
+    anyOf: [{ required: ['url'] }, { required: ['command'] }],
+  });
 });
 
 const { catalog } = createJobRegistry([createTaskJob({ version: '0' })]);
