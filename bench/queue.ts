@@ -76,8 +76,9 @@ export async function queue(options: {
         throw new Error(`not all were processed: ${JSON.stringify(run)}`);
       const nodeCpuSeconds = ((await cpuMs(node.pid)) - cpuBefore) / 1000;
       let postgresCpuSeconds = 0;
+      // What has ended meanwhile, such as a vacuum, is not told of any more.
       for (const [name, ms] of await postgresCpuMs(pool))
-        postgresCpuSeconds += (ms - (postgresBefore.get(name) ?? 0)) / 1000;
+        postgresCpuSeconds += Math.max(0, ms - (postgresBefore.get(name) ?? 0)) / 1000;
       if (finished > 0) {
         const countsAt = performance.now();
         await fetch(`${node.address}/queues/bench`);
