@@ -4,6 +4,7 @@ import { forecast } from './forecast.ts';
 import { herd } from './herd.ts';
 import { idle } from './idle.ts';
 import { lateness } from './lateness.ts';
+import { queue } from './queue.ts';
 
 const rounds = 3;
 
@@ -49,6 +50,12 @@ const crowded = await median(
   (r) => r.seconds,
 );
 tell('the same beside 1,000,000 others: time', crowded.seconds / executed.seconds, '×', { most: 1.3 });
+
+const drained = await median(
+  () => queue({ tasks: 50_000, batchSize: 10, http: false }),
+  (r) => -r.drainedPerSecond,
+);
+tell('queue of 50,000: tasks that do nothing', drained.drainedPerSecond, 'tasks/s', { least: 5000 });
 
 const late = await lateness({ perSecond: 100, seconds: 20 });
 tell('lateness at 100 fires/s: p50', late.p50Ms, 'ms', { most: 15 });

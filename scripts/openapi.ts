@@ -7,8 +7,10 @@ import pino from 'pino';
 import { stringify } from 'yaml';
 import { buildApp } from '../src/app.ts';
 import { createClock } from '../src/clock.ts';
+import type { Db } from '../src/db/client.ts';
 import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
+import type { QueueService } from '../src/queues/queue-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
@@ -33,12 +35,14 @@ export async function renderDocument(): Promise<string> {
     secrets: {} as SecretService,
     backups: {} as BackupService,
     backfills: {} as BackfillService,
+    queues: {} as QueueService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
     jobCatalog: createJobRegistry(
       houseJobs({
         version,
+        queue: { db: {} as Db, clock: createClock(), secrets: {} as SecretService },
         backup: { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: null, s3: {} },
       }),
     ).catalog,

@@ -10,6 +10,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import type { QueueService } from './queues/queue-service.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { backfillRoutes } from './routes/backfills.ts';
 import { backupRoutes } from './routes/backups.ts';
@@ -24,6 +25,7 @@ import { registerJsonBodies } from './routes/json-body.ts';
 import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
+import { queueRoutes } from './routes/queues.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
@@ -45,6 +47,7 @@ export type AppParts = {
   secrets: SecretService;
   backups: BackupService;
   backfills: BackfillService;
+  queues: QueueService;
   outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
@@ -142,6 +145,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     secretRoutes(guarded, parts.secrets);
     backupRoutes(guarded, parts.backups);
     backfillRoutes(guarded, parts.backfills);
+    queueRoutes(guarded, parts.queues, parts.clock);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

@@ -18,12 +18,15 @@ import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
+import { inputIssues } from './jobs/input-issues.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
+import { httpTaskInput } from './jobs/task/task-input.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
+import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
@@ -95,10 +98,12 @@ export async function startService({
   await clock.sync(readClock);
 
   const httpClients = createTaskDispatcher();
-  const settings: HouseJobSettings = { version, backup: { databaseUrl, ...config.backup } };
+  const settings: HouseJobSettings = {
+    version,
+    backup: { databaseUrl, ...config.backup },
+    commands: config.commands,
+  };
   const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
-  const jobs = createJobRegistry([...houseJobs({ dispatcher: httpClients, ...settings }), ...moreJobs]);
-  const book = createCalendarBook();
   const key = secretKeySource(config.secretKey, config.dataDir);
   const secretsOn = (on: Db) =>
     createSecretService({
@@ -108,6 +113,13 @@ export async function startService({
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
   const secrets = secretsOn(api.db);
+  const workerSecrets = secretsOn(db);
+  const queue = { db, clock, secrets: workerSecrets };
+  const jobs = createJobRegistry([
+    ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
+    ...moreJobs,
+  ]);
+  const book = createCalendarBook();
   const metrics = createMetrics(() => worker?.live ?? 0);
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
@@ -185,7 +197,7 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
-          secrets: secretsOn(db),
+          secrets: workerSecrets,
         });
 
   const onChange = () => dispatching?.wake();
@@ -212,6 +224,12 @@ export async function startService({
     secrets,
     backups: createBackupService({ db: api.db }),
     backfills: createBackfillService({ db: api.db, clock, book, served: served.names }),
+    queues: createQueueService({
+      db: api.db,
+      clock,
+      secrets,
+      checkInput: (input) => inputIssues(httpTaskInput, input, []),
+    }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

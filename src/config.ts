@@ -25,6 +25,8 @@ export type Config = Readonly<{
     path: string | null;
     s3: { endpoint?: string; region?: string; forcePathStyle: boolean };
   };
+  /** Programs that tasks may run, and the environment that they get. */
+  commands: { programs: readonly string[]; env: Readonly<Record<string, string>> };
   roles: readonly Role[];
   /** Task queue → how many of its runs this process executes at once. */
   workers: ReadonlyMap<string, number>;
@@ -66,6 +68,23 @@ const roleList = z.string().transform((text, context) => {
     }
   }
   return [...new Set(named)] as Role[];
+});
+
+const programs = z.string().transform((text, context) => {
+  const paths = text
+    .split(',')
+    .map((path) => path.trim())
+    .filter((path) => path !== '');
+  for (const path of paths) {
+    if (!path.startsWith('/') || path.endsWith('/')) {
+      context.addIssue({
+        code: 'custom',
+        message: `"${path}" is not the absolute path of a program; list them as /usr/bin/rsync,/opt/report`,
+      });
+      return z.NEVER;
+    }
+  }
+  return [...new Set(paths)];
 });
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -114,6 +133,7 @@ const environment = z.object({
     .optional(),
   CARILLON_S3_REGION: z.string().optional(),
   CARILLON_S3_PATH_STYLE: z.enum(['true', 'false'], 'must be true or false').default('false'),
+  CARILLON_COMMANDS: programs.optional(),
   CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
   CARILLON_WORKERS: workers.prefault(workersDefault),
   CARILLON_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).default(20),
@@ -175,6 +195,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         ...(values.CARILLON_S3_ENDPOINT !== undefined && { endpoint: values.CARILLON_S3_ENDPOINT }),
         ...(values.CARILLON_S3_REGION !== undefined && { region: values.CARILLON_S3_REGION }),
         forcePathStyle: values.CARILLON_S3_PATH_STYLE === 'true',
+      },
+    },
+    commands: {
+      programs: values.CARILLON_COMMANDS ?? [],
+      env: {
+        PATH: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+        HOME: env.HOME ?? '/',
+        LANG: env.LANG ?? 'C.UTF-8',
       },
     },
     roles: Object.freeze(values.CARILLON_ROLES),

@@ -83,7 +83,7 @@ describe('the reader of imports', () => {
 describe('the layers', () => {
   it('db imports nothing above it but types, and the pure files on ids and states', () => {
     const pure = ['runs/run-id.ts', 'runs/run-state.ts'];
-    const above = ['runs', 'schedules', 'secrets', 'jobs', 'dispatcher', 'routes'];
+    const above = ['runs', 'schedules', 'secrets', 'queues', 'jobs', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
     const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
@@ -92,13 +92,17 @@ describe('the layers', () => {
     const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts', 'backfill.ts'].map(
       (name) => `schedules/${name}`,
     );
-    expect(crossings('db', above, (each) => [...types, ...ofSchedules].includes(each.to))).toEqual([]);
+    const ofQueues = ['queues/queue-task.ts', 'queues/task-end.ts'];
+    expect(
+      crossings('db', above, (each) => [...types, ...ofSchedules, ...ofQueues].includes(each.to)),
+    ).toEqual([]);
   });
 
   it.each([
-    ['runs', ['schedules', 'jobs', 'dispatcher', 'routes']],
-    ['secrets', ['schedules', 'jobs', 'dispatcher', 'routes']],
-    ['schedules', ['jobs', 'dispatcher', 'routes']],
+    ['runs', ['schedules', 'queues', 'jobs', 'dispatcher', 'routes']],
+    ['secrets', ['schedules', 'queues', 'jobs', 'dispatcher', 'routes']],
+    ['queues', ['schedules', 'jobs', 'dispatcher', 'routes']],
+    ['schedules', ['queues', 'jobs', 'dispatcher', 'routes']],
     ['routes', ['db', 'dispatcher', 'jobs']],
     ['dispatcher', ['jobs', 'routes']],
     ['jobs', ['dispatcher', 'routes']],
@@ -156,12 +160,14 @@ describe('pure files', () => {
     'runs/backup-service.ts',
     'runs/run-service.ts',
     'runs/batcher.ts',
+    'queues/queue-service.ts',
   ];
   const besides = ['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'];
   /** They compute and do nothing else. */
   const packages = ['node:crypto', 'node:util', 'zod', 'ical.js', 'cronstrue/i18n.js'];
   const isPure = (path: string) =>
-    besides.includes(path) || (['schedules', 'runs'].includes(folder(path)) && !impure.includes(path));
+    besides.includes(path) ||
+    (['schedules', 'runs', 'queues'].includes(folder(path)) && !impure.includes(path));
 
   it('import only pure files', () => {
     const wrong = imports.filter(({ from, to, typeOnly, names }) => {

@@ -26,6 +26,10 @@ describe('an empty environment', () => {
       apiKey: null,
       backup: { pgBin: null, path: null, s3: { forcePathStyle: false } },
       secretKey: null,
+      commands: {
+        programs: [],
+        env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/', LANG: 'C.UTF-8' },
+      },
       roles: ['api', 'dispatcher', 'worker'],
       workers: new Map([
         ['default', 400],
@@ -69,6 +73,10 @@ describe('each variable', () => {
         CARILLON_S3_ENDPOINT: 'https://s3.example.com',
         CARILLON_S3_REGION: 'eu',
         CARILLON_S3_PATH_STYLE: 'true',
+        CARILLON_COMMANDS: ' /usr/bin/rsync, /opt/report,/usr/bin/rsync',
+        PATH: '/bin',
+        HOME: '/srv',
+        LANG: 'de_DE.UTF-8',
         CARILLON_RETENTION_DAYS: '1',
       }),
     ).toEqual({
@@ -80,10 +88,14 @@ describe('each variable', () => {
       apiKey: key,
       backup: {
         pgBin: '/opt/pg/bin',
-        path: null,
+        path: '/bin',
         s3: { endpoint: 'https://s3.example.com', region: 'eu', forcePathStyle: true },
       },
       secretKey: 'A'.repeat(43),
+      commands: {
+        programs: ['/usr/bin/rsync', '/opt/report'],
+        env: { PATH: '/bin', HOME: '/srv', LANG: 'de_DE.UTF-8' },
+      },
       roles: ['worker', 'api'],
       workers: new Map([
         ['default', 1],
@@ -113,6 +125,9 @@ describe('each variable', () => {
     ['CARILLON_API_KEY', 'with-ünïcode-characters'],
     ['CARILLON_ROLES', 'api,boss'],
     ['CARILLON_ROLES', 'api,'],
+    ['CARILLON_COMMANDS', 'rsync'],
+    ['CARILLON_COMMANDS', '/usr/bin/rsync,./x'],
+    ['CARILLON_COMMANDS', '/usr/bin/'],
     ['CARILLON_WORKERS', 'default'],
     ['CARILLON_WORKERS', 'default:0'],
     ['CARILLON_WORKERS', 'default:2001'],
@@ -184,6 +199,7 @@ describe('.env.example', () => {
       'DATA_DIR',
       'LOG_LEVEL',
       'CARILLON_API_KEY',
+      'CARILLON_COMMANDS',
       'CARILLON_ROLES',
       'CARILLON_WORKERS',
       'CARILLON_SHUTDOWN_GRACE_SECONDS',

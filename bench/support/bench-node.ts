@@ -1,12 +1,17 @@
 /**
- * A node of the service as shipped, in a process of its own, with one more job type: `noop`, which does nothing.
+ * A node of the service as shipped, in a process of its own, with two more job types: `noop`, which does nothing, and
+ * `noop-queue`, a `queue` whose tasks call nobody.
  * Started by `bench-service.ts`; tells its address and pid on the first line of its output.
  */
 import pino from 'pino';
 import { z } from 'zod';
+import { createClock } from '../../src/clock.ts';
 import { startService } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
+import { openDatabase, readDatabaseClock } from '../../src/db/client.ts';
 import { defineJob } from '../../src/jobs/job.ts';
+import { createQueueJob } from '../../src/jobs/queue/queue-job.ts';
+import { redactUrls } from '../../src/secrets/redaction.ts';
 
 const noop = defineJob({
   type: 'noop',
@@ -28,12 +33,29 @@ const noop = defineJob({
 
 const config = loadConfig(process.env);
 const logger = pino({ level: config.logLevel, base: undefined }, pino.destination(2));
+const clock = createClock();
+const { db, pool } = openDatabase({
+  url: config.databaseUrl!,
+  connectionsMax: 4,
+  name: 'bench',
+  onFault: (error) => logger.warn(error),
+});
+await clock.sync(() => readDatabaseClock(pool));
+const noopQueue = {
+  ...createQueueJob({
+    db,
+    clock,
+    secrets: { resolve: async (input) => ({ input, redact: redactUrls, values: new Map() }) },
+    call: async () => ({ statusCode: 200, durationMs: 0, body: '' }),
+  }),
+  type: 'noop-queue',
+};
 const service = await startService({
   config,
   databaseUrl: config.databaseUrl!,
   logger,
   version: 'bench',
-  moreJobs: [noop],
+  moreJobs: [noop, noopQueue],
 });
 process.stdout.write(`${JSON.stringify({ address: service.address, pid: process.pid })}\n`);
 process.on('SIGTERM', () => void service.stop().then(() => process.exit(0)));

@@ -73,6 +73,8 @@ export type RunRetry = {
   error: RunError | null;
   /** Why it waits, for readers. */
   reason?: string;
+  /** Keeps the attempt out of the history: one of the waits of a job that waits without end. */
+  quiet?: boolean;
   finishedAtMs: number;
   nextAttemptAtMs: number;
 };
@@ -88,8 +90,9 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
         ${array(retries.map((r) => r.runId))}::uuid[], ${array(retries.map((r) => r.attempt))}::int[],
         ${array(retries.map((r) => r.status))}::text[], ${array(retries.map((r) => toJsonb(r.error)))}::jsonb[],
         ${array(retries.map((r) => iso(r.finishedAtMs)))}::timestamptz[],
-        ${array(retries.map((r) => iso(r.nextAttemptAtMs)))}::timestamptz[], ${array(retries.map((r) => r.reason ?? null))}::text[]
-      ) as a(id, attempt, status, error, finished_at, next_attempt_at, reason)
+        ${array(retries.map((r) => iso(r.nextAttemptAtMs)))}::timestamptz[], ${array(retries.map((r) => r.reason ?? null))}::text[],
+        ${array(retries.map((r) => r.quiet ?? false))}::bool[]
+      ) as a(id, attempt, status, error, finished_at, next_attempt_at, reason, quiet)
     ),
     owned as (
       select r.id, r.attempt, r.attempt_started_at, r.worker_id from runs r join asked a on a.id = r.id
@@ -99,7 +102,8 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
     moved as (
       update runs r set status = 'retrying', next_attempt_at = a.next_attempt_at, error = a.error, reason = a.reason,
         failures = r.failures + case when a.status in ('waiting', 'lost') then 0 else 1 end,
-        lost = least(r.lost + case when a.status = 'lost' then 1 else 0 end, 32767), worker_id = null
+        lost = least(r.lost + case when a.status = 'lost' then 1 else 0 end, 32767), worker_id = null,
+        attempt_started_at = case when a.quiet then null else r.attempt_started_at end
       from asked a, owned o where r.id = a.id and o.id = a.id
       returning r.id
     ),
@@ -107,6 +111,7 @@ export async function retryRuns(db: Db | Tx, retries: readonly RunRetry[]): Prom
       insert into run_attempts (run_id, number, started_at, finished_at, status, error, worker_id)
       select o.id, o.attempt, o.attempt_started_at, a.finished_at, a.status, a.error, o.worker_id
       from owned o join asked a on a.id = o.id
+      where not a.quiet
     )
     select id from moved`);
   return new Set(rows.map((row) => row.id));

@@ -24,6 +24,7 @@ import {
   smallint,
   text,
   timestamp,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
@@ -448,6 +449,94 @@ export const backups = pgTable(
     check(
       'backups_written_check',
       sql`${t.status} = 'writing' or (${t.bytes} is not null and ${t.sha256} is not null and ${t.finishedAt} is not null)`,
+    ),
+  ],
+);
+
+/** Named lists of tasks, which `queue` jobs drain. What has left the table of tasks is still counted here. */
+export const queues = pgTable(
+  'queues',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull().unique('queues_name_key'),
+    succeeded: count('succeeded'),
+    cancelled: count('cancelled'),
+    createdAt: instant('created_at').notNull(),
+  },
+  (t) => [check('queues_counts_check', sql`${t.succeeded} >= 0 and ${t.cancelled} >= 0`)],
+);
+
+/**
+ * The tasks of queues. `queue` is the name, without a foreign key: each task would lock the row that every drain counts
+ * in.
+ */
+export const queueTasks = pgTable(
+  'queue_tasks',
+  {
+    id: uuid('id').primaryKey(),
+    queue: text('queue').notNull(),
+    status: text('status').notNull(),
+    /** The greater goes first. */
+    priority: smallint('priority').notNull(),
+    /** From when it may be taken: as asked for, or by its backoff. */
+    dueAt: instant('due_at').notNull(),
+    /** Counts up with each claim; what fences late writes off. */
+    attempt: integer('attempt').notNull(),
+    failures: smallint('failures').notNull(),
+    maxAttempts: smallint('max_attempts').notNull(),
+    dedupeKey: text('dedupe_key'),
+    /** The drain that has it, or had it last. It is the drain's as long as that run is at that attempt. */
+    runId: uuid('run_id'),
+    runAttempt: integer('run_attempt'),
+    createdAt: instant('created_at').notNull(),
+    startedAt: instant('started_at'),
+    finishedAt: instant('finished_at'),
+    input: jsonb('input').notNull(),
+    output: jsonb('output'),
+    error: jsonb('error').$type<RunError>(),
+  },
+  (t) => [
+    index('queue_tasks_status_idx').on(t.queue, t.status, t.id),
+    index('queue_tasks_next_idx')
+      .on(t.queue, t.priority.desc(), t.dueAt, t.id)
+      .where(sql`status = 'pending'`),
+    index('queue_tasks_waiting_idx').on(t.queue, t.dueAt).where(sql`status = 'waiting'`),
+    index('queue_tasks_finished_idx').on(t.finishedAt).where(sql`finished_at is not null`),
+    uniqueIndex('queue_tasks_dedupe_key').on(t.queue, t.dedupeKey).where(sql`dedupe_key is not null`),
+    check(
+      'queue_tasks_status_check',
+      sql`case ${t.status}
+        when 'pending' then true
+        when 'waiting' then true
+        when 'running' then ${t.runId} is not null and ${t.runAttempt} is not null and ${t.startedAt} is not null
+        when 'succeeded' then ${t.startedAt} is not null
+        when 'dead' then ${t.error} is not null
+        when 'cancelled' then true
+        else false end`,
+    ),
+    check(
+      'queue_tasks_finished_check',
+      sql`(${t.finishedAt} is null) = (${t.status} in ('pending', 'waiting', 'running'))`,
+    ),
+    check(
+      'queue_tasks_attempt_check',
+      sql`${t.attempt} >= 0 and ${t.failures} >= 0 and ${t.maxAttempts} >= 1`,
+    ),
+  ],
+);
+
+/** What a `queue` run has done so far; written with the tasks themselves, so that it is exact. */
+export const queueDrains = pgTable(
+  'queue_drains',
+  {
+    runId: uuid('run_id').primaryKey(),
+    processed: count('processed'),
+    failed: count('failed'),
+    dead: count('dead'),
+  },
+  (t) => [
+    foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'queue_drains_run_fk' }).onDelete(
+      'cascade',
     ),
   ],
 );

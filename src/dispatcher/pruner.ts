@@ -1,8 +1,12 @@
-/** The pruner: deletes ended runs past the retention, a small batch at a time so that no lateness shows; and old outages and backfills. */
+/**
+ * The pruner: deletes ended runs and tasks past the retention, a small batch at a time so that no lateness shows;
+ * and old outages and backfills.
+ */
 import type { Clock } from '../clock.ts';
 import { pruneBackfills } from '../db/backfill-store.ts';
 import type { Db } from '../db/client.ts';
 import { pruneOutages } from '../db/outage-store.ts';
+import { pruneTasks } from '../db/queue-task-store.ts';
 import { type PrunedRuns, pruneRuns } from '../db/run-history-store.ts';
 
 export const pruneEveryMs = 60_000;
@@ -10,10 +14,14 @@ export const pruneEveryMs = 60_000;
 export const prunePauseMs = 200;
 const pruneBatchMax = 1000;
 
-export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<PrunedRuns> {
+export type Pruned = PrunedRuns & { tasks: number };
+
+export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: number }): Promise<Pruned> {
   const nowMs = parts.clock.now();
   const beforeMs = nowMs - parts.retentionDays * 86_400_000;
   await pruneOutages(parts.db, nowMs);
   await pruneBackfills(parts.db, beforeMs, pruneBatchMax);
-  return await pruneRuns(parts.db, beforeMs, pruneBatchMax);
+  const runs = await pruneRuns(parts.db, beforeMs, pruneBatchMax);
+  const tasks = await pruneTasks(parts.db, beforeMs, pruneBatchMax);
+  return { runs: runs.runs, tasks: tasks.tasks, more: runs.more || tasks.more };
 }

@@ -13,7 +13,8 @@ export function statusOf(end: AttemptEnd): AttemptStatus {
 
 /** Nothing of one that succeeded. */
 export function tellEnd(run: ClaimedRun, end: AttemptEnd, { log }: AttemptLog, logger: Logger): void {
-  if (end.kind === 'waiting') log('info', `attempt ${run.attempt} waits: ${end.reason}`);
+  if (end.kind === 'waiting' && end.quiet !== true)
+    log('info', `attempt ${run.attempt} waits: ${end.reason}`);
   if (end.kind === 'lost') log('error', `attempt ${run.attempt} is lost: ${end.error.message}`);
   if (end.kind !== 'retry' && end.kind !== 'ended') return;
   if (end.error === null) return;

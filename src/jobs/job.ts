@@ -36,6 +36,11 @@ export interface JobContext {
   readonly all: Steps['all'];
   /** A durable wait, as `"90s"`: a long one frees the slot, and outlives the process. */
   readonly sleep: Steps['sleep'];
+  /**
+   * A wait of any number of milliseconds that leaves no record: the next attempt begins from the top, and the job must
+   * find out by itself what is done. For jobs that wait without end; others `sleep`.
+   */
+  readonly rest: Steps['rest'];
   /** How far the job is, for readers (`GET /runs/{id}`); kept at most once a second. `total` null: not known. */
   progress(done: number, total: number | null, unit?: string): void;
 }
@@ -53,6 +58,8 @@ export interface JobType<I extends z.ZodType = z.ZodType, O extends z.ZodType = 
   readonly retry: RetryPolicy;
   /** Per attempt, start to close. */
   readonly timeoutMs: number;
+  /** How long an aborted attempt may take to end before its slot is freed; default a second, at most four. */
+  readonly abortGraceMs?: number;
   /** Each attempt gets a process of its own: for work that could loop, or need much memory. Default: false. */
   readonly isolated?: boolean;
   /** Shown in the docs; must be valid input. */

@@ -159,7 +159,8 @@ function retryOf(
 ): Omit<RunRetry, 'runId' | 'attempt'> {
   if (end.kind === 'waiting') {
     const nextAttemptAtMs = Math.max(finishedAtMs, end.untilMs);
-    return { status: 'waiting', error: null, reason: end.reason, finishedAtMs, nextAttemptAtMs };
+    const { reason, quiet = false } = end;
+    return { status: 'waiting', error: null, reason, quiet, finishedAtMs, nextAttemptAtMs };
   }
   if (end.kind === 'lost') {
     return {

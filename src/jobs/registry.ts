@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Issue } from '../errors.ts';
 import type { JobCatalog, JobTypeInfo } from '../schedules/job-catalog.ts';
-import { fieldName, sentence, unknownFieldWords, valueAt, wordsFor } from '../zod-words.ts';
+import { inputIssues } from './input-issues.ts';
 import type { JobType } from './job.ts';
 
 export type JobRegistry = {
@@ -44,25 +44,7 @@ function describe(job: JobType): JobTypeInfo {
   };
 }
 
-function issuesOf(job: JobType | undefined, input: unknown): Issue[] {
-  const parsed = job?.input.safeParse(input);
-  if (parsed === undefined || parsed.success) return [];
-  return parsed.error.issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => toIssue([...issue.path, key], unknownFieldWords))
-      : [toIssue(issue.path, wordsFor(issue, valueAt(input, issue.path)))],
-  );
-}
-
 /** Named as callers see it: the input stands in a schedule's job or in the body of a trigger. */
-function toIssue(path: readonly PropertyKey[], words: string): Issue {
-  return {
-    pointer: path.map(pointerPart).join(''),
-    detail: sentence(`\`${fieldName(['input', ...path])}\``, words),
-  };
-}
-
-/** RFC 6901: `~` and `/` are escaped. */
-function pointerPart(key: PropertyKey): string {
-  return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+function issuesOf(job: JobType | undefined, input: unknown): Issue[] {
+  return job === undefined ? [] : inputIssues(job.input, input, ['input']);
 }

@@ -23,7 +23,7 @@ export type AttemptEnd =
     }
   | { kind: 'retry'; status: 'failed' | 'timed_out'; error: RunError; retryInMs: number }
   /** A step sleeps or is tried again later. */
-  | { kind: 'waiting'; untilMs: number; reason: string }
+  | { kind: 'waiting'; untilMs: number; reason: string; quiet?: true }
   /** The process of an isolated attempt died; no failure of the run, but not for ever. */
   | { kind: 'lost'; error: RunError; untilMs: number }
   /** The run is not this worker's any more, or is to be handed back; nothing is to be recorded. */
@@ -48,7 +48,7 @@ export type LiveAttempt = {
   stopRequested: boolean;
 };
 
-/** How long an aborted job may still take before its slot is freed and its answer is ignored. */
+/** How long an aborted job may still take before its slot is freed and its answer is ignored, unless it says otherwise. */
 const abortGraceMs = 1000;
 export type RunJobParts = {
   clock: Clock;
@@ -87,7 +87,7 @@ export async function runJob(
     live.abort.signal.throwIfAborted();
     const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
     const output = redactJson(
-      normalised(await untilAborted(live.abort.signal, answer, abortGraceMs)),
+      normalised(await untilAborted(live.abort.signal, answer, job.abortGraceMs ?? abortGraceMs)),
       parts.redact,
     );
     await steps.close();
@@ -135,8 +135,8 @@ function lazySteps(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
   };
 }
 
-function waiting({ untilMs, reason }: StepsOver & { kind: 'waiting' }): AttemptEnd {
-  return { kind: 'waiting', untilMs, reason };
+function waiting(over: StepsOver & { kind: 'waiting' }): AttemptEnd {
+  return { ...over };
 }
 
 const stopped: AttemptEnd = {
@@ -184,6 +184,7 @@ function contextOf(
     },
     all: (branches, options) => steps.get().all(branches, options),
     sleep: (duration) => steps.get().sleep(duration),
+    rest: (ms, reason) => steps.get().rest(ms, reason),
     progress: (done, total, unit) => steps.get().progress(done, total, unit),
   };
 }

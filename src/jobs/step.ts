@@ -27,13 +27,20 @@ import type { StepJournal, StepRecord } from './step-record.ts';
 import { type StepContext, tryStep } from './step-try.ts';
 
 /** Why an attempt ends though its job has not: it waits for `untilMs`, or the schedule was stopped. */
-export type StepsOver = { kind: 'waiting'; untilMs: number; reason: string } | { kind: 'stopped' };
+export type StepsOver =
+  /** `quiet`: one of many such waits, of which the history keeps none. */
+  { kind: 'waiting'; untilMs: number; reason: string; quiet?: true } | { kind: 'stopped' };
 
 export interface Steps {
   step<T>(name: string, fn: (context: StepContext) => Promise<T> | T): Promise<T>;
   step<T>(name: string, options: StepOptions, fn: (context: StepContext) => Promise<T> | T): Promise<T>;
   all<T>(branches: readonly (() => Promise<T>)[], options?: { concurrency?: number }): Promise<T[]>;
   sleep(duration: string): Promise<void>;
+  /**
+   * A wait without a record, for jobs that wait without end: a long one ends the attempt, and the next one begins from
+   * the top. Over at once when the schedule is stopped.
+   */
+  rest(ms: number, reason: string): Promise<void>;
   progress(done: number, total: number | null, unit?: string): void;
   /** Set when the attempt must not go on, whatever the job made of the exception that said so. */
   readonly over: StepsOver | null;
@@ -280,6 +287,18 @@ export function createSteps(parts: StepsParts): Steps {
           await waitFor(record, `It sleeps until ${new Date(record.resumeAtMs!).toISOString()}.`);
           Object.assign(record, { status: 'succeeded', finishedAtMs: clock.now(), resumeAtMs: null });
           await save(record);
+        })(),
+      );
+    },
+
+    rest(ms, reason) {
+      return tracked(
+        (async () => {
+          signal.throwIfAborted();
+          if (parts.stopRequested()) return;
+          if (ms <= inlineWaitMsMax) return await pause(ms, signal);
+          over = { kind: 'waiting', untilMs: clock.now() + ms, reason, quiet: true };
+          throw new StepsInterrupted(reason);
         })(),
       );
     },

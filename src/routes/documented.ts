@@ -34,6 +34,9 @@ export function problems(...statuses: ProblemStatus[]) {
 /** For routes that read a body. */
 export const bodyProblems: ProblemStatus[] = [400, 413, 415];
 
+/** The body of commands that take none. */
+export const noInput = z.strictObject({}).meta({ examples: [{}] });
+
 /** The answer of 204. */
 export const nothing = z.null().describe('Done; there is nothing to say.');
 

@@ -111,7 +111,8 @@ function jobSchemas(job: Json, types: readonly JobTypeInfo[]): Record<string, Js
         input: { $ref: `#/components/schemas/${name}Input` },
       },
     };
-    const inputRequired = Array.isArray(input.required) && input.required.length > 0;
+    const inputRequired =
+      input.anyOf !== undefined || (Array.isArray(input.required) && input.required.length > 0);
     schemas[`${name}Job`]!.required = inputRequired ? ['type', 'input'] : ['type'];
     mapping[info.type] = `#/components/schemas/${name}Job`;
   }

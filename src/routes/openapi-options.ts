@@ -41,6 +41,7 @@ export function documentOptions(
         { name: 'schedules', description: 'What runs when.' },
         { name: 'calendars', description: 'Days that schedules leave out or keep to.' },
         { name: 'secrets', description: 'Texts that jobs use and nobody reads.' },
+        { name: 'queues', description: 'Tasks that wait to be executed by `queue` jobs.' },
         { name: 'runs', description: 'What ran, and how it went.' },
         { name: 'job types', description: 'What can be scheduled.' },
         { name: 'service', description: 'Health and metrics.' },

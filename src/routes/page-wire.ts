@@ -11,7 +11,16 @@ import { type Page, type PageRequest, pageLimitDefault, pageLimitMax } from '../
 import { countField } from './query-wire.ts';
 
 /** The lists that have pages; each has cursors of its own. */
-export type ListName = 'schedules' | 'runs' | 'logs' | 'calendars' | 'secrets' | 'backups' | 'backfills';
+export type ListName =
+  | 'schedules'
+  | 'runs'
+  | 'logs'
+  | 'calendars'
+  | 'secrets'
+  | 'backups'
+  | 'backfills'
+  | 'queues'
+  | 'queue tasks';
 
 const checksumBytes = 6;
 const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -22,6 +31,8 @@ const forms: Record<ListName, RegExp> = {
   calendars: id,
   secrets: id,
   backfills: id,
+  queues: id,
+  'queue tasks': id,
   backups: /^backup-\d{14}$/,
   logs: /^\d{1,9}\.\d{1,9}$/,
 };

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { RunFilter, RunService } from '../runs/run-service.ts';
 import { runStatuses } from '../runs/run-state.ts';
-import { bodyProblems, problems, runRef, scheduleRef } from './documented.ts';
+import { bodyProblems, noInput, problems, runRef, scheduleRef } from './documented.ts';
 import { pageOf, pageQuery, presentPage, toPageRequest } from './page-wire.ts';
 import { instantField, wordsField } from './query-wire.ts';
 import {
@@ -31,8 +31,6 @@ const listQuery = z.strictObject({
   ...filterQuery,
   schedule: z.string().max(256).optional().describe('The id or name of a schedule.'),
 });
-
-const noInput = z.strictObject({}).meta({ examples: [{}] });
 
 export function runRoutes(app: ZodApp, runs: RunService): void {
   app.get(

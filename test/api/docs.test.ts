@@ -32,8 +32,8 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
   expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
 });
 
-/** The schedule `ping` of the examples, and a run or a backfill of it that has ended or, for a cancel, has not. */
-async function prepare(name: string): Promise<string> {
+/** The schedule `ping` of the examples, a run or a backfill of it that has ended or, for a cancel, has not, and a task. */
+async function prepare(name: string): Promise<{ prepared: string; task: string }> {
   await api.create('ping', {
     labels: { team: 'data' },
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
@@ -43,24 +43,28 @@ async function prepare(name: string): Promise<string> {
   if (name === 'resumeSchedule') await api.post('/schedules/ping/pause');
   if (name.endsWith('Backfill')) {
     const range = { start: '2026-02-01T00:00:00Z', end: '2026-02-01T00:01:00Z' };
-    return (await api.post('/schedules/ping/backfill', range)).body.id;
+    return { prepared: (await api.post('/schedules/ping/backfill', range)).body.id, task: '' };
   }
   const { id } = await api.trigger('ping');
-  if (name === 'cancelRun') return id;
+  const queued = await api.post('/queues/mail/tasks', { url: 'http://127.0.0.1:3000/healthz' });
+  const ids = { prepared: id, task: queued.body.id };
+  if (name === 'cancelRun') return ids;
   const worker = await api.house.worker();
   for (const run of await worker.take()) await worker.succeed(run);
   await api.house.live(MINUTE);
   // The name of the example is to be free.
   if (name === 'createSchedule') await api.delete('/schedules/ping');
-  return id;
+  return ids;
 }
 
 test.each(operations)('$name works as its example shows it', async ({ path, method, operation, name }) => {
-  const prepared = await prepare(name);
+  const { prepared, task } = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
   if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
-  const url = path.replace(/\{(id|name)\}/, /^\/(runs|backfills)/.test(path) ? prepared : String(example));
+  const url = path
+    .replace('/tasks/{id}', `/tasks/${task}`)
+    .replace(/\{(id|name)\}/, /^\/(runs|backfills)/.test(path) ? prepared : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
   for (const [type, content] of contents) {
     const request = api.agent[method as 'post'](url);

@@ -21,6 +21,7 @@ const routes = Object.entries(paths).flatMap(([path, operations]) =>
 const nobody = '018f2f6e-7a00-7000-8000-000000000001';
 let run: string;
 let backfill: string;
+let task: string;
 beforeAll(async () => {
   await api.create('ping');
   run = (await api.trigger('ping')).id;
@@ -28,10 +29,12 @@ beforeAll(async () => {
   backfill = (await api.post('/schedules/ping/backfill', range)).body.id;
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
   await api.put('/secrets/ping', { value: 'hunter2' });
+  task = (await api.post('/queues/ping/tasks', { url: 'http://127.0.0.1:3000/healthz' })).body.id;
 });
 const idOf = (path: string) =>
   path.startsWith('/runs') ? run : path.startsWith('/backfills') ? backfill : 'ping';
-const fill = (path: string) => path.replace(/\{(id|name)\}/, idOf(path));
+const fill = (path: string) =>
+  path.replace('/tasks/{id}', `/tasks/${task}`).replace(/\{(id|name)\}/, idOf(path));
 
 test('the contract’s routes of this version are all there', () => {
   const command = (name: string) => `post /schedules/{id}/${name}`;
@@ -50,6 +53,7 @@ test('the contract’s routes of this version are all there', () => {
       ],
       ...['get /forecast', 'get /calendars', 'get /secrets', 'get /backups', 'get /backfills'],
       ...['post /schedules/{id}/backfill', 'get /backfills/{id}', 'post /backfills/{id}/cancel'],
+      ...['post /queues/{name}/tasks', 'get /queues', 'get /queues/{name}', 'get /queues/{name}/tasks'],
       ...['get', 'put', 'delete'].map((method) => `${method} /secrets/{name}`),
       ...['get', 'put', 'delete'].map((method) => `${method} /calendars/{name}`),
       ...['get /job-types', 'get /healthz', 'get /readyz', 'get /metrics'],
@@ -91,7 +95,7 @@ describe.each(Object.keys(paths))('%s', (path) => {
 const open = routes.filter(({ operation }) => operation.security?.length === 0);
 const guarded = routes.filter(({ operation }) => operation.security === undefined);
 const askLocked = (route: (typeof routes)[number], headers: Record<string, string> = {}) =>
-  fetch(locked.address + route.path.replace(/\{(id|name)\}/, nobody), {
+  fetch(locked.address + route.path.replaceAll(/\{(id|name)\}/g, nobody), {
     method: route.method.toUpperCase(),
     headers,
   });
@@ -159,11 +163,12 @@ const bodies: [string, Record<string, string>, string][] = [
 describe.each(commands)('$name', ({ method, path }) => {
   test.each(bodies)('takes %s for an empty body', async (_what, headers, text) => {
     // Nobody's schedule: what is asked for is found out after the body was read.
-    const url = api.address + path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? nobody : 'nowhere');
+    const place = path.replace('/tasks/{id}', `/tasks/${nobody}`);
+    const url = api.address + place.replace(/\{(id|name)\}/, path.startsWith('/runs') ? nobody : 'nowhere');
     const body = text === '' ? null : Buffer.from(text);
     const response = await fetch(url, { method: method.toUpperCase(), headers, body });
     // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.
-    const needsMore = method === 'put' || !path.includes('{id}') || path.endsWith('/backfill');
+    const needsMore = method === 'put' || !/\{id\}|\/retry$/.test(path) || path.endsWith('/backfill');
     expect(await response.json()).toMatchObject(
       needsMore ? { status: 400, code: 'invalid' } : { status: 404, code: 'not_found' },
     );

@@ -20,15 +20,23 @@ test('each job type tells its name, what it takes and gives as JSON Schema, and 
     retry: { maxAttempts: 3, initialInterval: '5s', maxInterval: '5m', backoffCoefficient: 2 },
     inputSchema: {
       $schema: 'https://json-schema.org/draft/2020-12/schema',
-      type: 'object',
-      required: ['url'],
-      additionalProperties: false,
+      anyOf: [
+        { type: 'object', required: ['url'], additionalProperties: false },
+        { type: 'object', required: ['command'], additionalProperties: false },
+      ],
     },
-    outputSchema: { type: 'object', required: ['statusCode', 'durationMs', 'body'] },
+    outputSchema: {
+      anyOf: [
+        { type: 'object', required: ['statusCode', 'durationMs', 'body'] },
+        { type: 'object', required: ['exitCode', 'durationMs', 'stdout', 'stderr'] },
+      ],
+    },
   });
-  expect(Object.keys(task.inputSchema.properties)).toEqual([
+  const [http, command] = task.inputSchema.anyOf;
+  expect(Object.keys(http.properties)).toEqual([
     ...['url', 'method', 'headers', 'body', 'expectStatus', 'timeout'],
   ]);
+  expect(Object.keys(command.properties)).toEqual(['command', 'env', 'cwd', 'timeout']);
 });
 
 test('a schedule can be made of each one’s name and example, and has its defaults', async () => {

@@ -46,7 +46,7 @@ describe('the pruner', () => {
     ]);
     await house.schedules.pause(created.id, null);
     await house.live(DAY + 1);
-    expect(await prune(1)).toEqual({ runs: 2, more: false });
+    expect(await prune(1)).toEqual({ runs: 2, tasks: 0, more: false });
     expect((await house.runsOf()).map((run) => run.id)).toEqual([third!.id]);
     const { rows } = await house.db.execute(sql`
       select (select count(*)::int from run_attempts) as attempts, (select count(*)::int from run_logs) as lines`);
@@ -65,9 +65,9 @@ describe('the pruner', () => {
     const worker = await house.worker();
     await worker.succeed((await worker.take())[0]!);
     await house.live(DAY);
-    expect(await prune(1)).toEqual({ runs: 0, more: false });
+    expect(await prune(1)).toEqual({ runs: 0, tasks: 0, more: false });
     await house.live(1);
-    expect(await prune(1)).toEqual({ runs: 1, more: false });
+    expect(await prune(1)).toEqual({ runs: 1, tasks: 0, more: false });
   });
 
   it('keeps a run of an old nominal time that ended lately', async () => {

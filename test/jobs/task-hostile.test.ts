@@ -9,6 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { z } from 'zod';
 import { type JobContext, JobError } from '../../src/jobs/job.ts';
 import { createTaskDispatcher } from '../../src/jobs/task/http-dispatcher.ts';
+import type { HttpTaskOutput } from '../../src/jobs/task/task-input.ts';
 import { createTaskJob } from '../../src/jobs/task/task-job.ts';
 import { withoutSteps } from '../support/memory-journal.ts';
 
@@ -29,7 +30,8 @@ function setup({ signal = new AbortController().signal, dispatcher = createTaskD
     log: (message) => log.push(message),
     ...withoutSteps,
   };
-  const run = (input: z.input<typeof job.input>) => job.run(context, job.input.parse(input));
+  const run = async (input: z.input<typeof job.input>) =>
+    (await job.run(context, job.input.parse(input))) as HttpTaskOutput;
   const failure = async (input: z.input<typeof job.input>): Promise<JobError> => {
     const error = await run(input).then(
       (output) => expect.fail(`It succeeded: ${JSON.stringify(output).slice(0, 200)}`),

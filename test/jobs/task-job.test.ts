@@ -8,6 +8,7 @@ import { type JobContext, JobError } from '../../src/jobs/job.ts';
 import { createTaskDispatcher } from '../../src/jobs/task/http-dispatcher.ts';
 import { parseRetryAfter } from '../../src/jobs/task/retry-after.ts';
 import { headerSafe } from '../../src/jobs/task/task-headers.ts';
+import { type HttpTaskOutput, httpTaskInput } from '../../src/jobs/task/task-input.ts';
 import { createTaskJob } from '../../src/jobs/task/task-job.ts';
 import { withoutSteps } from '../support/memory-journal.ts';
 
@@ -35,7 +36,8 @@ function setup(context: Partial<JobContext> = {}) {
     ...withoutSteps,
     ...context,
   };
-  const run = (input: z.input<typeof job.input>) => job.run(jobContext, job.input.parse(input));
+  const run = async (input: z.input<typeof job.input>) =>
+    (await job.run(jobContext, job.input.parse(input))) as HttpTaskOutput;
   const failure = async (input: z.input<typeof job.input>): Promise<JobError> => {
     const error = await run(input).then(
       (output) => expect.fail(`It succeeded: ${JSON.stringify(output)}`),
@@ -508,10 +510,14 @@ describe('the input', () => {
     [];
 
   it('has a default timeout and takes what the documentation shows', () => {
-    expect(job.input.parse({ url }).timeout).toBe(30_000);
-    expect(job.input.parse(job.example)).toMatchObject(job.example);
-    const schema = z.toJSONSchema(job.input, { io: 'input' });
-    expect(schema).toMatchObject({ required: ['url'], additionalProperties: false });
+    expect(job.input.parse({ url })).toMatchObject({ timeout: 30_000 });
+    expect(job.input.parse(job.example)).toMatchObject(job.example as object);
+    const { anyOf } = z.toJSONSchema(job.input, { io: 'input' });
+    expect(anyOf).toMatchObject([
+      { required: ['url'], additionalProperties: false },
+      { required: ['command'], additionalProperties: false },
+    ]);
+    const schema = z.toJSONSchema(httpTaskInput, { io: 'input' });
     for (const [field, { examples = [] }] of Object.entries(schema.properties ?? {}) as [
       string,
       z.core.JSONSchema.JSONSchema,
@@ -522,7 +528,7 @@ describe('the input', () => {
   });
 
   it('never allows more time for the attempt than the attempt has', () => {
-    expect(job.timeoutMs).toBeGreaterThanOrEqual(job.input.parse({ url, timeout: '1h' }).timeout);
+    expect(job.timeoutMs).toBeGreaterThanOrEqual(httpTaskInput.parse({ url, timeout: '1h' }).timeout);
   });
 
   it.each([

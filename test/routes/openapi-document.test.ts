@@ -72,7 +72,9 @@ test('the input of each job type is documented under its name', () => {
   expect(resolve('#/components/schemas/Job')).toMatchObject({
     discriminator: { propertyName: 'type', mapping: { task: '#/components/schemas/TaskJob' } },
   });
-  expect(resolve('#/components/schemas/TaskInput')).toMatchObject({ required: ['url'] });
+  expect(resolve('#/components/schemas/TaskInput')).toMatchObject({
+    anyOf: [{ required: ['url'] }, { required: ['command'] }],
+  });
 });
 
 const { catalog } = createJobRegistry([createTaskJob({ version: '0' })]);
@@ -87,7 +89,8 @@ const withBody = operations.filter(({ operation }) => operation.requestBody !== 
 test.each(withBody)('the example of $name works as it is shown', async ({ name, operation }) => {
   const { app } = await standIn({ jobCatalog: allJobs });
   const [method, path = ''] = name.split(' ');
-  const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? runId : 'ping');
+  const place = path.replace('/tasks/{id}', `/tasks/${runId}`);
+  const url = place.replace(/\{(id|name)\}/, path.startsWith('/runs') ? runId : 'ping');
   for (const [type, { example }] of Object.entries(operation.requestBody?.content ?? {})) {
     expect(example).toBeDefined();
     const response = await app.inject({
@@ -107,6 +110,7 @@ test('a body may be left out just where nothing in it is required', () => {
     .filter(({ operation }) => operation.requestBody?.required)
     .map(({ name }) => name);
   expect(required.sort()).toEqual([
+    'POST /queues/{name}/tasks',
     'POST /schedules',
     'POST /schedules/{id}/backfill',
     'PUT /calendars/{name}',

@@ -6,6 +6,8 @@
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
 import { type AppParts, buildApp } from '../../src/app.ts';
+import type { QueueService } from '../../src/queues/queue-service.ts';
+import type { Queue, QueueTask } from '../../src/queues/queue-task.ts';
 import type { Page } from '../../src/runs/page.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
 import type { RunService } from '../../src/runs/run-service.ts';
@@ -147,6 +149,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
     backups: { list: async () => ({ items: [], next: null }) },
     backfills: recording(calls, backfillAnswers),
+    queues: queueAnswers,
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,
@@ -282,6 +285,44 @@ const outlookAnswers: OutlookService = {
     schedulesUnknown: 0,
     warnings: [],
   }),
+};
+
+const queueTask: QueueTask = {
+  id: runId,
+  queue: 'mail',
+  status: 'pending',
+  priority: 0,
+  dueAtMs: nowMs,
+  attempt: 0,
+  failures: 0,
+  maxAttempts: 3,
+  dedupeKey: null,
+  runId: null,
+  createdAtMs: nowMs,
+  startedAtMs: null,
+  finishedAtMs: null,
+  input: { url: 'http://127.0.0.1:3000/' },
+  output: null,
+  error: null,
+};
+const queueView: Queue = {
+  id: runId,
+  name: 'mail',
+  createdAtMs: nowMs,
+  counts: { pending: 1, waiting: 0, running: 0, succeeded: 0, dead: 0, cancelled: 0 },
+  oldestPendingMs: nowMs,
+};
+
+const queueAnswers: QueueService = {
+  enqueue: async (_queue, tasks) =>
+    tasks.map(({ dedupeKey }) => ({ id: runId, status: 'pending', dedupeKey, created: true })),
+  list: async () => ({ items: [queueView], next: null }),
+  get: async () => queueView,
+  tasks: async () => ({ items: [queueTask], next: null }),
+  task: async () => queueTask,
+  cancel: async () => ({ ...queueTask, status: 'cancelled', finishedAtMs: nowMs }),
+  retry: async () => queueTask,
+  retryDead: async () => 1,
 };
 
 const runAnswers: RunService = {

@@ -8,7 +8,10 @@ import supertest, { type Response, type Test } from 'supertest';
 import { buildApp } from '../../src/app.ts';
 import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
+import { inputIssues } from '../../src/jobs/input-issues.ts';
+import { httpTaskInput } from '../../src/jobs/task/task-input.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { createQueueService } from '../../src/queues/queue-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
@@ -47,7 +50,10 @@ export const version = '1.2.3';
 const noBackups = { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: null, s3: {} };
 
 export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
-  const house = await setupHouse({ moreJobs: houseJobs({ version, backup: noBackups }), ...options });
+  const house = await setupHouse({
+    moreJobs: (queue) => houseJobs({ version, backup: noBackups, queue }),
+    ...options,
+  });
   const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
   const app = await buildApp({
     schedules,
@@ -55,6 +61,12 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     secrets,
     backups: createBackupService({ db: house.db }),
     backfills: house.backfills,
+    queues: createQueueService({
+      db: house.db,
+      clock,
+      secrets,
+      checkInput: (input) => inputIssues(httpTaskInput, input, []),
+    }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,

@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import type pg from 'pg';
+import type { Clock } from '../../src/clock.ts';
 import { type Database, type Db, openDatabase } from '../../src/db/client.ts';
 import { endRuns } from '../../src/db/run-end-store.ts';
 import { listRuns } from '../../src/db/run-history-store.ts';
@@ -134,7 +135,13 @@ export type House = {
   close(): Promise<void>;
 };
 
-export type HouseOptions = { startMs?: number; moreJobs?: readonly JobType[] };
+/** What job types of a house are made from that have connections of their own. */
+export type JobParts = { db: Db; clock: Clock; secrets: SecretService };
+
+export type HouseOptions = {
+  startMs?: number;
+  moreJobs?: readonly JobType[] | ((parts: JobParts) => readonly JobType[]);
+};
 
 export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const { url, drop } = await createTestDatabase();
@@ -147,7 +154,6 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const { db, pool } = another('house');
   const startMs = options.startMs ?? houseStartMs;
   const clock = createHandClock(startMs);
-  const jobs = createJobRegistry([...testJobs, ...(options.moreJobs ?? [])]);
   let pulse = createPulse({ db, clock });
   let specs = 0;
 
@@ -158,6 +164,9 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     key: secretKeySource(testSecretKey, '/nowhere'),
     usersOf: (name) => nameSecretUsers(db, name, 20),
   });
+  const { moreJobs = [] } = options;
+  const more = typeof moreJobs === 'function' ? moreJobs({ db, clock, secrets }) : moreJobs;
+  const jobs = createJobRegistry([...testJobs, ...more]);
   const served = () => house.served;
   const house: House = {
     db,
@@ -319,6 +328,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       await db.execute(sql`delete from secrets`);
       await db.execute(sql`delete from backups`);
       await db.execute(sql`delete from backfills`);
+      await db.execute(sql`with a as (delete from queues) delete from queue_tasks`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

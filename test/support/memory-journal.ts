@@ -40,10 +40,11 @@ const none = () => {
 };
 
 /** For jobs that have none. */
-export const withoutSteps: Pick<JobContext, 'step' | 'all' | 'sleep' | 'progress' | 'redact'> = {
+export const withoutSteps: Pick<JobContext, 'step' | 'all' | 'sleep' | 'rest' | 'progress' | 'redact'> = {
   redact: (text) => text,
   step: none,
   all: none,
   sleep: none,
+  rest: none,
   progress: none,
 };

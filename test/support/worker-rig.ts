@@ -10,7 +10,7 @@ import { findRunDetail } from '../../src/db/run-history-store.ts';
 import { listLogLines } from '../../src/db/run-log-store.ts';
 import type { BackupSettings } from '../../src/jobs/backup/backup-tools.ts';
 import { type HouseJobSettings, houseJobs } from '../../src/jobs/house-jobs.ts';
-import { defineJob, type JobContext } from '../../src/jobs/job.ts';
+import { defineJob, type JobContext, type JobType } from '../../src/jobs/job.ts';
 import { createJobRegistry } from '../../src/jobs/registry.ts';
 import { createWorker, type Worker } from '../../src/jobs/worker.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
@@ -23,6 +23,7 @@ import { createScheduleService, type ScheduleService } from '../../src/schedules
 import { secretKeySource } from '../../src/secrets/secret-key.ts';
 import { createSecretService, type SecretService } from '../../src/secrets/secret-service.ts';
 import { createTestDatabase } from './database.ts';
+import type { JobParts } from './house.ts';
 import { jobs as isolatedJobs, isolatedModule } from './isolated-jobs.ts';
 import { createLogRecorder, type LogLine } from './log-recorder.ts';
 import { openSession, type SqlSession } from './sql-session.ts';
@@ -71,6 +72,8 @@ export type RigOptions = {
   url?: string;
   /** The job types of the house too, with these settings for backups; isolated runs find those and no others. */
   backup?: Omit<BackupSettings, 'databaseUrl'>;
+  /** Job types with connections of their own. */
+  moreJobs?: (parts: JobParts) => readonly JobType[];
 };
 
 /** Everything is closed when the test has finished. `url`: another database than a fresh one on the shared server. */
@@ -110,7 +113,6 @@ export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
     settings === null
       ? isolatedModule
       : { url: new URL('../../src/jobs/house-jobs.ts', import.meta.url).href, settings };
-  const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), ...house, scripted]);
   const served = () => ['default'];
   const secrets = createSecretService({
     db,
@@ -118,6 +120,8 @@ export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
     key: secretKeySource('A'.repeat(43), '/nowhere'),
     usersOf: async () => [],
   });
+  const more = options.moreJobs?.({ db, clock, secrets }) ?? [];
+  const jobs = createJobRegistry([...testJobs, ...isolatedJobs(), ...house, ...more, scripted]);
   const schedules = createScheduleService({
     db,
     clock,

@@ -8,6 +8,12 @@ export type HeaderMap = Readonly<Record<string, string>>;
 export const headerNameLengthMax = 256;
 export const headerValueLengthMax = 8_192;
 
+/** Who calls, as a receiver is told. */
+export type CallerContext = Pick<
+  JobContext,
+  'runId' | 'attempt' | 'scheduleName' | 'scheduledForMs' | 'idempotencyKey'
+>;
+
 /** RFC 9110, 5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Tab, printable ASCII and Latin-1: what HTTP/1.1 can carry. Line breaks would smuggle in headers of their own. */
@@ -61,7 +67,7 @@ export function headerSafe(text: string): string {
 
 /** The headers of a run's request: ours, then the user's, which win where both are allowed (User-Agent, Idempotency-Key…). */
 export function requestHeaders(
-  context: JobContext,
+  context: CallerContext,
   userAgent: string,
   contentType: string | null,
   given: HeaderMap,

@@ -105,7 +105,7 @@ const status = z
   .min(200, { error: 'Must be an HTTP status from 200 to 599.' })
   .max(599, { error: 'Must be an HTTP status from 200 to 599.' });
 
-export const taskInput = z.strictObject({
+export const httpTaskInput = z.strictObject({
   url,
   method: z
     .enum(taskMethods, { error: `Must be one of ${taskMethods.join(', ')}, in capitals.` })
@@ -131,9 +131,9 @@ export const taskInput = z.strictObject({
 });
 
 /** The input after parsing: `timeout` is milliseconds. */
-export type TaskInput = z.output<typeof taskInput>;
+export type HttpTaskInput = z.output<typeof httpTaskInput>;
 
-export const taskOutput = z.object({
+export const httpTaskOutput = z.object({
   statusCode: z.int().min(200).max(999).meta({ description: 'The HTTP status of the last response.' }),
   durationMs: z.int().min(0).meta({ description: 'From the start of the call to the end of the body.' }),
   body: z.string().meta({ description: 'The response body as text, at most 64 KiB.' }),
@@ -142,3 +142,5 @@ export const taskOutput = z.object({
     .optional()
     .meta({ description: 'Present when the body was longer than what is kept.' }),
 });
+
+export type HttpTaskOutput = z.output<typeof httpTaskOutput>;
