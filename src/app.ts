@@ -24,14 +24,20 @@ import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-pat
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
 import { runRoutes } from './routes/runs.ts';
+import { scheduleApplyRoutes } from './routes/schedule-apply.ts';
 import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
+import { scheduleGroupRoutes } from './routes/schedule-groups.ts';
+import { scheduleHistoryRoutes } from './routes/schedule-history.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { secretRoutes } from './routes/secrets.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { BackupService } from './runs/backup-service.ts';
 import type { RunService } from './runs/run-service.ts';
+import type { ApplyService } from './schedules/apply-service.ts';
 import type { CalendarService } from './schedules/calendar-service.ts';
+import type { GroupService } from './schedules/group-service.ts';
+import type { HistoryService } from './schedules/history-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
 import type { OutlookService } from './schedules/outlook-service.ts';
 import type { ScheduleService } from './schedules/schedule-service.ts';
@@ -39,6 +45,9 @@ import type { SecretService } from './secrets/secret-service.ts';
 
 export type AppParts = {
   schedules: ScheduleService;
+  groups: GroupService;
+  documents: ApplyService;
+  history: HistoryService;
   calendars: CalendarService;
   secrets: SecretService;
   backups: BackupService;
@@ -133,6 +142,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     if (!parts.serveApi) return;
     scheduleRoutes(guarded, parts.schedules, parts.jobCatalog);
     scheduleCommandRoutes(guarded, parts.schedules);
+    scheduleGroupRoutes(guarded, parts.groups);
+    scheduleApplyRoutes(guarded, parts.documents, parts.jobCatalog);
+    scheduleHistoryRoutes(guarded, parts.schedules, parts.history);
     scheduleTimeRoutes(guarded, parts.schedules, parts.outlook);
     forecastRoutes(guarded, parts.outlook);
     calendarRoutes(guarded, parts.calendars);

@@ -5,7 +5,7 @@ import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
-import { toTiming } from './schedule-store.ts';
+import { toTiming } from './schedule-row.ts';
 
 type HotRow = { id: string; next_run_at: number; active_runs: number; fired: number };
 

@@ -105,6 +105,7 @@ const readOnly = {
     'id',
     'status',
     'note',
+    'pauses',
     'version',
     'createdAt',
     'updatedAt',

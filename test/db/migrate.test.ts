@@ -59,6 +59,7 @@ describe('migrate', () => {
       'schedule_calendars',
       'schedule_secrets',
       'schedule_states',
+      'schedule_versions',
       'schedules',
       'secrets',
       'workers',

@@ -48,9 +48,13 @@ const noBackups = { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: n
 
 export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
   const house = await setupHouse({ moreJobs: houseJobs({ version, backup: noBackups }), ...options });
-  const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
+  const { calendars, clock, documents, groups, history, jobs, outlook, pool, runs, schedules, secrets } =
+    house;
   const app = await buildApp({
     schedules,
+    groups,
+    documents,
+    history,
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
