@@ -56,6 +56,8 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
       wants(schedule: StoredSchedule): boolean;
       /** Also those that a pause of this group holds. */
       held: boolean;
+      /** Whether it may be refused when it has written something already. */
+      mayBreakOff: boolean;
       act: Act;
     },
   ): Promise<GroupOutcome> {
@@ -83,8 +85,11 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
   async function actOn(
     tx: Tx,
     ids: readonly string[],
-    { actor, belongs, wants, act }: Parameters<typeof each>[1],
+    { actor, belongs, wants, act, mayBreakOff }: Parameters<typeof each>[1],
   ): Promise<Told[]> {
+    // A savepoint: what is refused half-way keeps nothing of it, and the others go on.
+    const undoable = (tx: Tx, work: (inner: Tx) => Promise<void>) =>
+      mayBreakOff ? tx.transaction(work) : work(tx);
     const told: Told[] = [];
     for (const found of await lockSchedules(tx, ids)) {
       // Its labels may have changed since they were looked for.
@@ -97,8 +102,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
         continue;
       }
       try {
-        // A savepoint: what is refused half-way keeps nothing of it, and the others go on.
-        await tx.transaction(async (inner) => {
+        await undoable(tx, async (inner) => {
           const { schedule, deed } = await settled(inner, parts, found, actor);
           // What was due may have been its last fire.
           const changed = wants(schedule) ? await act(inner, schedule, deed) : null;
@@ -117,6 +121,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
       each(labels, {
         actor,
         held: false,
+        mayBreakOff: false,
         belongs: ({ spec }) => hasLabels(spec.labels, labels),
         wants: (schedule) => !hasEnded(schedule),
         act: (tx, schedule, deed) => pauseSchedule(tx, schedule, { labels, note }, deed),
@@ -126,6 +131,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
       each(labels, {
         actor,
         held: true,
+        mayBreakOff: catchUp !== 'none',
         belongs: ({ spec, pauses }) => hasLabels(spec.labels, labels) || isHeldBy(pauses, labels),
         wants: ({ pauses }) => isHeldBy(pauses, labels),
         act: (tx, schedule, deed) => resumeSchedule(tx, schedule, { lifted: labels, catchUp }, deed),
@@ -135,6 +141,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
       each(labels, {
         actor,
         held: false,
+        mayBreakOff: false,
         belongs: ({ spec }) => hasLabels(spec.labels, labels),
         wants: ({ status }) => status !== 'stopped' || note !== null,
         act: (tx, schedule, deed) => stopSchedule(tx, schedule, { note }, deed),
