@@ -123,7 +123,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
         held: false,
         mayBreakOff: false,
         belongs: ({ spec }) => hasLabels(spec.labels, labels),
-        wants: (schedule) => !hasEnded(schedule),
+        wants: (schedule) => !hasEnded(schedule) && (note !== null || !isHeldBy(schedule.pauses, labels)),
         act: (tx, schedule, deed) => pauseSchedule(tx, schedule, { labels, note }, deed),
       }),
 
@@ -143,7 +143,7 @@ export function createGroupService(parts: ScheduleServiceParts): GroupService {
         held: false,
         mayBreakOff: false,
         belongs: ({ spec }) => hasLabels(spec.labels, labels),
-        wants: ({ status }) => status !== 'stopped' || note !== null,
+        wants: (schedule) => schedule.status !== 'stopped' || (note !== null && note !== schedule.note),
         act: (tx, schedule, deed) => stopSchedule(tx, schedule, { note }, deed),
       }),
   };

@@ -14,19 +14,18 @@ export function toSelector(labels: readonly string[]): Selector {
 }
 
 /** A value may have a colon in it, a key has none. */
+function pairOf(label: string): [key: string, value: string] {
+  const colon = label.indexOf(':');
+  return [label.slice(0, colon), label.slice(colon + 1)];
+}
+
+/** Of a key with two values the last: `hasLabels` looks at both. */
 export function labelsOf(selector: Selector): Record<string, string> {
-  return Object.fromEntries(
-    selector.map((label) => {
-      const colon = label.indexOf(':');
-      return [label.slice(0, colon), label.slice(colon + 1)];
-    }),
-  );
+  return Object.fromEntries(selector.map(pairOf));
 }
 
 export function hasLabels(labels: Readonly<Record<string, string>>, selector: Selector): boolean {
-  return Object.entries(labelsOf(selector)).every(
-    ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
-  );
+  return selector.map(pairOf).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
 }
 
 const isOf = (pause: Pause, labels: Selector | null) => isDeepStrictEqual(pause.labels, labels);

@@ -82,6 +82,11 @@ test('without a label it would be everything: a 400', async () => {
       pointers: ['?label'],
     });
   }
+  await expectRefused(api, () => api.post('/schedules/pause?label=team:data&label=team:web'), {
+    status: 400,
+    pointers: ['?label'],
+    words: 'two values for "team"',
+  });
   expectProblem(await api.post('/schedules/pause'), {
     status: 400,
     words: 'without a label it would be every schedule',
