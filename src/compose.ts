@@ -29,11 +29,14 @@ import { createMetrics } from './metrics.ts';
 import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
+import { createGroupService } from './schedules/group-service.ts';
+import { createHistoryService } from './schedules/history-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
-import { createScheduleService } from './schedules/schedule-service.ts';
+import { createScheduleService, type ScheduleServiceParts } from './schedules/schedule-service.ts';
 import { secretKeySource } from './secrets/secret-key.ts';
 import { createSecretService } from './secrets/secret-service.ts';
 
@@ -201,7 +204,7 @@ export async function startService({
         });
 
   const onChange = () => dispatching?.wake();
-  const schedules = createScheduleService({
+  const scheduleParts: ScheduleServiceParts = {
     db: api.db,
     clock,
     jobs: jobs.catalog,
@@ -209,7 +212,7 @@ export async function startService({
     secrets,
     served: served.names,
     onChange,
-  });
+  };
   const calendars = createCalendarService({ db: api.db, clock, book, onChange });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
@@ -219,7 +222,10 @@ export async function startService({
   }
   const runs = createRunService({ db: api.db, clock, served: served.names });
   const app = await buildApp({
-    schedules,
+    schedules: createScheduleService(scheduleParts),
+    groups: createGroupService(scheduleParts),
+    documents: createApplyService(scheduleParts),
+    history: createHistoryService({ db: api.db }),
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),

@@ -89,9 +89,16 @@ describe('the layers', () => {
     const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
       (name) => `runs/${name}`,
     );
-    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts', 'backfill.ts'].map(
-      (name) => `schedules/${name}`,
-    );
+    const ofSchedules = [
+      ...[
+        'schedule.ts',
+        'schedule-version.ts',
+        'fire-plan.ts',
+        'cron-times.ts',
+        'calendar.ts',
+        'backfill.ts',
+      ],
+    ].map((name) => `schedules/${name}`);
     const ofQueues = ['queues/queue-task.ts', 'queues/task-end.ts'];
     expect(
       crossings('db', above, (each) => [...types, ...ofSchedules, ...ofQueues].includes(each.to)),
@@ -149,8 +156,13 @@ describe('pure files', () => {
   const impure = [
     'schedules/breath.ts',
     'schedules/calendar-book.ts',
+    'schedules/apply-service.ts',
     'schedules/calendar-service.ts',
+    'schedules/commands.ts',
     'schedules/definition-checks.ts',
+    'schedules/group-service.ts',
+    'schedules/history-service.ts',
+    'schedules/hold.ts',
     'schedules/outlook-service.ts',
     'schedules/schedule-service.ts',
     'schedules/schedule-view.ts',

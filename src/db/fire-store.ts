@@ -6,7 +6,7 @@ import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { replaceActive } from './overlap-store.ts';
 import { ring } from './queue.ts';
-import { toTiming } from './schedule-store.ts';
+import { toTiming } from './schedule-row.ts';
 
 type HotRow = {
   id: string;

@@ -239,7 +239,9 @@ async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: numbe
       update schedules s set status = 'paused', updated_at = ${iso(nowMs)},
         -- What is due already and has no disposition yet lies in the pause, as what follows does.
         paused_at = least(${iso(nowMs)}, h.next_run_at - interval '1 millisecond'),
-        version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row'
+        version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row',
+        pauses = jsonb_build_array(jsonb_build_object('labels', null, 'sinceMs', ${Math.floor(nowMs)}::float8, 'actor', 'carillon',
+          'note', 'paused after ' || h.failures_in_a_row || ' failures in a row'))
       from schedule_states h
       where s.id = any(${array(scheduleIds)}::uuid[]) and h.schedule_id = s.id and s.status = 'active'
         and h.failures_in_a_row >= s.pause_after_failures

@@ -30,6 +30,7 @@ import {
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
+import type { Pause } from '../schedules/schedule.ts';
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 const count = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);
@@ -68,6 +69,8 @@ export const schedules = pgTable(
     status: text('status').notNull(),
     note: text('note'),
     pausedAt: instant('paused_at'),
+    /** The pauses in force, in the order in which they came; it is paused while there is one. */
+    pauses: jsonb('pauses').$type<Pause[]>().notNull().default([]),
     version: integer('version').notNull(),
     createdAt: instant('created_at').notNull(),
     updatedAt: instant('updated_at').notNull(),
@@ -83,12 +86,45 @@ export const schedules = pgTable(
     ),
     check('schedules_catch_up_check', sql`${t.catchUp} in ('none', 'latest', 'all')`),
     check('schedules_paused_check', sql`(${t.status} = 'paused') = (${t.pausedAt} is not null)`),
+    check('schedules_pauses_check', sql`(${t.status} = 'paused') = (${t.pauses} <> '[]'::jsonb)`),
     check('schedules_window_check', sql`${t.startAt} <= ${t.endAt}`),
     check('schedules_max_runs_check', sql`${t.maxRuns} >= 1`),
     check('schedules_version_check', sql`${t.version} >= 1`),
     index('schedules_delete_after_idx')
       .on(t.updatedAt)
       .where(sql`status = 'completed' and delete_after_ms is not null`),
+  ],
+);
+
+/**
+ * What schedules were: one row for each version, which the trigger on `schedules` writes, so that nobody who changes one
+ * can forget it. There is no foreign key: like runs, history outlives its schedule.
+ */
+export const scheduleVersions = pgTable(
+  'schedule_versions',
+  {
+    scheduleId: uuid('schedule_id').notNull(),
+    version: integer('version').notNull(),
+    at: instant('at').notNull(),
+    actor: text('actor').notNull(),
+    action: text('action').notNull(),
+    note: text('note'),
+    /** From here on as it was after the change; for a deletion, as it was last. */
+    status: text('status').notNull(),
+    pauses: jsonb('pauses').$type<Pause[]>().notNull(),
+    /** The columns of `schedules` that make its definition, by their names. */
+    definition: jsonb('definition').$type<Record<string, unknown>>().notNull(),
+    /** When the next version came; null for the present one. A deletion is over at once. */
+    supersededAt: instant('superseded_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.scheduleId, t.version] }),
+    index('schedule_versions_superseded_idx').on(t.supersededAt).where(sql`superseded_at is not null`),
+    check(
+      'schedule_versions_action_check',
+      sql`${t.action} in ('created', 'updated', 'rescheduled', 'applied', 'rolled_back', 'paused', 'resumed', 'stopped', 'completed', 'reactivated', 'deleted')`,
+    ),
+    check('schedule_versions_version_check', sql`${t.version} >= 1`),
   ],
 );
 

@@ -1,6 +1,6 @@
 /**
  * The pruner: deletes ended runs and tasks past the retention, a small batch at a time so that no lateness shows;
- * and old outages and backfills.
+ * and versions of schedules that were superseded before it, and old outages and backfills.
  */
 import type { Clock } from '../clock.ts';
 import { pruneBackfills } from '../db/backfill-store.ts';
@@ -8,6 +8,7 @@ import type { Db } from '../db/client.ts';
 import { pruneOutages } from '../db/outage-store.ts';
 import { pruneTasks } from '../db/queue-task-store.ts';
 import { type PrunedRuns, pruneRuns } from '../db/run-history-store.ts';
+import { pruneVersions } from '../db/schedule-version-store.ts';
 
 export const pruneEveryMs = 60_000;
 /** Between two batches of a backlog. */
@@ -23,5 +24,7 @@ export async function prunePass(parts: { db: Db; clock: Clock; retentionDays: nu
   await pruneBackfills(parts.db, beforeMs, pruneBatchMax);
   const runs = await pruneRuns(parts.db, beforeMs, pruneBatchMax);
   const tasks = await pruneTasks(parts.db, beforeMs, pruneBatchMax);
-  return { runs: runs.runs, tasks: tasks.tasks, more: runs.more || tasks.more };
+  const versions = await pruneVersions(parts.db, beforeMs, pruneBatchMax);
+  const more = runs.more || tasks.more || versions === pruneBatchMax;
+  return { runs: runs.runs, tasks: tasks.tasks, more };
 }

@@ -19,6 +19,7 @@ export type ListName =
   | 'secrets'
   | 'backups'
   | 'backfills'
+  | 'history'
   | 'queues'
   | 'queue tasks';
 
@@ -34,6 +35,7 @@ const forms: Record<ListName, RegExp> = {
   queues: id,
   'queue tasks': id,
   backups: /^backup-\d{14}$/,
+  history: /^[1-9]\d{0,9}$/,
   logs: /^\d{1,9}\.\d{1,9}$/,
 };
 const cursorLengthMax = 512;

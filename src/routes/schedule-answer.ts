@@ -5,6 +5,7 @@ import { onExcludedPolicies } from '../schedules/allowed-times.ts';
 import {
   catchUpPolicies,
   overlapPolicies,
+  type Pause,
   type ScheduleSpec,
   type ScheduleView,
   scheduleStatuses,
@@ -18,6 +19,20 @@ import { presentTrigger } from './trigger-wire.ts';
 
 const time = z.string().meta({ format: 'date-time' });
 const count = z.int().min(0);
+
+export const pausesAnswer = z
+  .array(
+    z.object({
+      labels: z
+        .array(z.string())
+        .nullable()
+        .describe('The group that was paused; null for a pause of the schedule itself.'),
+      since: time,
+      actor: z.string().describe('By whom.'),
+      note: z.string().nullable(),
+    }),
+  )
+  .describe('The pauses in force, oldest first; it is active again when all are lifted.');
 
 export const scheduleAnswer = z
   .object({
@@ -47,7 +62,8 @@ export const scheduleAnswer = z
     job: jobAnswer,
     status: z.enum(scheduleStatuses),
     note: z.string().nullable().describe('Why it is paused or stopped.'),
-    version: z.int().describe('Grows by one with each change.'),
+    pauses: pausesAnswer,
+    version: z.int().describe('Grows by one with each change; also the `ETag`.'),
     createdAt: time,
     updatedAt: time,
     nextRunAt: time.nullable().describe('The next nominal time; null when nothing will fire.'),
@@ -89,12 +105,22 @@ export function presentDefinition(spec: ScheduleSpec) {
   };
 }
 
+export function presentPauses(pauses: readonly Pause[]): z.output<typeof pausesAnswer> {
+  return pauses.map(({ labels, sinceMs, actor, note }) => ({
+    labels: labels === null ? null : [...labels],
+    since: toIso(sinceMs),
+    actor,
+    note,
+  }));
+}
+
 export function presentSchedule(view: ScheduleView): ScheduleAnswer {
   return {
     id: view.id,
     ...presentDefinition(view.spec),
     status: view.status,
     note: view.note,
+    pauses: presentPauses(view.pauses),
     version: view.version,
     createdAt: toIso(view.createdAtMs),
     updatedAt: toIso(view.updatedAtMs),

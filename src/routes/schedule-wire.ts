@@ -112,6 +112,7 @@ const readOnly = {
     'id',
     'status',
     'note',
+    'pauses',
     'version',
     'createdAt',
     'updatedAt',

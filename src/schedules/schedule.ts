@@ -42,6 +42,17 @@ export type CatchUpPolicy = (typeof catchUpPolicies)[number];
 export const scheduleStatuses = ['active', 'paused', 'stopped', 'completed'] as const;
 export type ScheduleStatus = (typeof scheduleStatuses)[number];
 
+/**
+ * One reason why a schedule is paused; it is active again when all are lifted. `labels`: the selector of the group that
+ * was paused, sorted, each as `key:value`; null for a pause of the schedule itself.
+ */
+export type Pause = {
+  labels: readonly string[] | null;
+  sinceMs: number;
+  actor: string;
+  note: string | null;
+};
+
 export type JobSpec = {
   type: string;
   input: unknown;
@@ -95,7 +106,10 @@ export type Schedule = {
   version: number;
   createdAtMs: number;
   updatedAtMs: number;
+  /** Since when nothing fires; what a resume may catch up begins here. */
   pausedAtMs: number | null;
+  /** The pauses in force, in the order in which they came. */
+  pauses: readonly Pause[];
   /** The next nominal time; null when nothing will fire. */
   nextRunAtMs: number | null;
   counts: ScheduleCounts;

@@ -42,8 +42,10 @@ test('the contract’s routes of this version are all there', () => {
     expect.arrayContaining([
       ...['post /schedules', 'get /schedules', 'post /schedules/preview'],
       ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
-      ...['pause', 'resume', 'stop', 'reschedule', 'trigger'].map(command),
-      ...['get /schedules/{id}/runs', 'get /schedules/{id}/upcoming'],
+      ...['pause', 'resume', 'stop', 'reschedule', 'trigger', 'rollback'].map(command),
+      ...['pause', 'resume', 'stop', 'apply'].map((name) => `post /schedules/${name}`),
+      ...['runs', 'upcoming', 'history'].map((name) => `get /schedules/{id}/${name}`),
+      'get /schedules/export',
       ...[
         'get /runs',
         'get /runs/{id}',
@@ -74,7 +76,7 @@ describe.each(Object.keys(paths))('%s', (path) => {
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => !allow.includes(method)),
   )('refuses %s with a 405 that says what it takes', async (method) => {
     // A name that is a route is what is wrong with this one.
-    if (method === 'PUT' && path === '/schedules/preview') return;
+    if (method === 'PUT' && /^\/schedules\/[a-z]+$/.test(path)) return;
     const response = await fetch(api.address + fill(path), { method });
     expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
     if (method === 'HEAD') return;
@@ -132,11 +134,13 @@ test('with a key, what is no route is told to those only who have it; the docs a
 
 describe('ids and names both work in every path below /schedules', () => {
   const below = routes.filter(({ path, method }) => path.startsWith('/schedules/{id}') && method !== 'put');
-  const body = (path: string) => {
-    if (path.endsWith('/reschedule')) return { every: '10m' };
-    const start = '2026-02-01T00:00:00Z';
-    return path.endsWith('/backfill') ? { start, end: start } : {};
+  const start = '2026-02-01T00:00:00Z';
+  const bodies: Record<string, object> = {
+    reschedule: { every: '10m' },
+    rollback: { version: 1 },
+    backfill: { start, end: start },
   };
+  const body = (path: string) => bodies[path.split('/').at(-1) ?? ''] ?? {};
 
   test.each(below)('$name', async ({ method, path }) => {
     for (const kind of ['name', 'id', 'id in capitals']) {
@@ -168,7 +172,8 @@ describe.each(commands)('$name', ({ method, path }) => {
     const body = text === '' ? null : Buffer.from(text);
     const response = await fetch(url, { method: method.toUpperCase(), headers, body });
     // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.
-    const needsMore = method === 'put' || !/\{id\}|\/retry$/.test(path) || path.endsWith('/backfill');
+    const needsMore =
+      method === 'put' || !/\{id\}|\/retry$/.test(path) || /\/(backfill|rollback)$/.test(path);
     expect(await response.json()).toMatchObject(
       needsMore ? { status: 400, code: 'invalid' } : { status: 404, code: 'not_found' },
     );

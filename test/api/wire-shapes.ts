@@ -30,6 +30,8 @@ const scheduleFields = [
   ...['createdAt', 'updatedAt', 'nextRunAt', 'upcoming', 'lastRun', 'runningRuns', 'counts'],
   // Beyond the contract: how many runs are active (the list shows 20), and why a next time could not be computed.
   ...['activeRuns', 'heldRuns', 'fault', 'deleteAfterCompletion'],
+  // And which pauses hold.
+  'pauses',
 ];
 
 export const runFields = [

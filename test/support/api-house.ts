@@ -54,9 +54,13 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     moreJobs: (queue) => houseJobs({ version, backup: noBackups, queue }),
     ...options,
   });
-  const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
+  const { calendars, clock, documents, groups, history, jobs, outlook, pool, runs, schedules, secrets } =
+    house;
   const app = await buildApp({
     schedules,
+    groups,
+    documents,
+    history,
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
