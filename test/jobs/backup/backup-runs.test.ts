@@ -15,14 +15,10 @@ vi.setConfig({ testTimeout: 90_000 });
 
 describe('a directory', () => {
   it('is backed up in full, then what changed, and restored to the last bit', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, url, keep } = await setup();
     await plant(root, { 'a.txt': 'one', 'd/': '', 'd/ü ñ 名.txt': 'two', 'gone.txt': 'three', 'empty/': '' });
     await symlink('a.txt', join(root, 'link'));
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'incremental',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep({ backupType: 'incremental' });
     const first = await backUp(rig, id);
     expect(first).toMatchObject({ backupType: 'full', backupId: expect.stringMatching(/^backup-\d{14}$/) });
     await appendFile(join(root, 'a.txt'), ' and more');
@@ -57,14 +53,9 @@ describe('a directory', () => {
   });
 
   it('keeps the last good one and what it needs, and deletes what is past its days', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, keep } = await setup();
     await plant(root, { a: '1' });
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-      retentionDays: 1,
-    });
+    const { id } = await keep({ retentionDays: 1 });
     const first = await backUp(rig, id);
     await rig.sql.rows(`update backups set created_at = created_at - interval '3 days'`);
     const second = await backUp(rig, id);
@@ -75,13 +66,9 @@ describe('a directory', () => {
   });
 
   it('that is damaged in its place is told, marked, and not tried again', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, url, keep } = await setup();
     await plant(root, { a: '1' });
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep();
     await backUp(rig, id);
     const [backup] = await backupsOf(rig.db, id);
     const file = join(vault, backup!.object);
@@ -131,18 +118,14 @@ describe('a directory', () => {
 it('a bucket takes them as a folder does', async () => {
   const server = await startS3Server('vault');
   onTestFinished(() => void server.close());
-  const { rig, root, vault, url } = await setup({
+  const { rig, root, vault, url, keep } = await setup({
     endpoint: server.endpoint,
     region: 'eu',
     forcePathStyle: true,
     credentials: { accessKeyId: 'key', secretAccessKey: 'canary-secret' },
   });
   await plant(root, { a: '1', 'd/': '', 'd/b': '2' });
-  const { id } = await schedule(rig, 'backup', {
-    backupType: 'full',
-    source: url(root),
-    targetLocation: 's3://vault/daily/',
-  });
+  const { id } = await keep({ targetLocation: 's3://vault/daily/' });
   const { backupId } = await backUp(rig, id);
   expect([...server.buckets.get('vault')!.keys()].every((key) => key.startsWith('daily/'))).toBe(true);
   const into = join(vault, 'into');
@@ -162,15 +145,11 @@ describe.skipIf(system === undefined)('a database', () => {
     scene = await startDumpScene(system!);
     const source = await scene.create();
     await fillRichly(source);
-    const { rig, vault, url } = await setup();
+    const { rig, keep } = await setup();
     const password = new URL(source).password;
     await rig.secrets.put('db', { value: decodeURIComponent(password), description: '' });
     const hidden = source.replace(`:${password}@`, ':${secret:db}@');
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: hidden,
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep({ source: hidden });
     const { backupId } = await backUp(rig, id);
     const to = new URL(hidden.replace('${secret:db}', 'x'));
     to.pathname = '/restored_by_run';
