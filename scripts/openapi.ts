@@ -9,6 +9,7 @@ import { buildApp } from '../src/app.ts';
 import { createClock } from '../src/clock.ts';
 import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
+import type { NotificationService } from '../src/notifications/notification-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
@@ -31,6 +32,7 @@ export async function renderDocument(): Promise<string> {
     outlook: {} as OutlookService,
     secrets: {} as SecretService,
     backups: {} as BackupService,
+    notifications: {} as NotificationService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },

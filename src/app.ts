@@ -10,6 +10,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import type { NotificationService } from './notifications/notification-service.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { answerBrokenRequest } from './routes/broken-request.ts';
@@ -22,6 +23,7 @@ import { jobTypeRoutes } from './routes/job-types.ts';
 import { registerJsonBodies } from './routes/json-body.ts';
 import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
+import { notificationRoutes } from './routes/notifications.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
@@ -42,6 +44,7 @@ export type AppParts = {
   calendars: CalendarService;
   secrets: SecretService;
   backups: BackupService;
+  notifications: NotificationService;
   outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
@@ -138,6 +141,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     calendarRoutes(guarded, parts.calendars);
     secretRoutes(guarded, parts.secrets);
     backupRoutes(guarded, parts.backups);
+    notificationRoutes(guarded, parts.notifications);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

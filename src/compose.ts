@@ -24,6 +24,11 @@ import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
+import { createLateness, lateEveryMs } from './notifications/lateness.ts';
+import { createMailSender } from './notifications/mail.ts';
+import { createNotificationService } from './notifications/notification-service.ts';
+import { createNotifier } from './notifications/notifier.ts';
+import { createWebhookSender } from './notifications/webhook.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
@@ -56,6 +61,8 @@ const clockSyncEveryMs = 10_000;
 const secretUsersTold = 20;
 /** Only what a node left undone when it died; who writes a calendar sees to its schedules at once. */
 const applyCalendarsEveryMs = 10_000;
+/** What notifications that are being sent get at a stop; what is broken off is sent again. */
+const notifyGraceMs = 5_000;
 /** A correction beyond this is worth a line in the log. */
 const clockStepToldMs = 500;
 /** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
@@ -107,7 +114,11 @@ export async function startService({
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
   const secrets = secretsOn(api.db);
-  const metrics = createMetrics(() => worker?.live ?? 0);
+  const lateness = createLateness({ db, clock });
+  const metrics = createMetrics(
+    () => worker?.live ?? 0,
+    () => lateness.late.length,
+  );
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
 
@@ -129,7 +140,26 @@ export async function startService({
     return refreshServedEveryMs;
   });
 
+  // Whatever the roles: who looks whether others are well must not hang on them.
+  keepUp('lateness', async () => {
+    await lateness.pass();
+    return lateEveryMs;
+  });
+
   let dispatching: Background | null = null;
+  let notifying: Background | null = null;
+  const mail = config.mail === null || !has('dispatcher') ? null : createMailSender(config.mail);
+  const notifier = createNotifier({
+    db,
+    clock,
+    secrets: secretsOn(db),
+    webhook: createWebhookSender({ dispatcher: httpClients, clock, version }),
+    mail,
+    onOutcome: metrics.notified,
+    onFree: () => notifying?.wake(),
+    onFault: (error) =>
+      logger.warn({ err: error }, 'the outcome of a notification could not be written; it is sent again'),
+  });
   if (has('dispatcher')) {
     const pulse = createPulse({ db, clock });
     const rescuer = createRescuer({ db, clock, logger, served: served.names });
@@ -151,6 +181,7 @@ export async function startService({
       await rescuer.pass();
       return rescueEveryMs;
     });
+    notifying = keepUp('notifier', async () => (await notifier.pass()).sleepMs);
     const { retentionDays } = config;
     if (retentionDays !== null) {
       keepUp('pruner', async () =>
@@ -194,6 +225,7 @@ export async function startService({
     jobs: jobs.catalog,
     book,
     secrets,
+    canMail: config.mail !== null,
     served: served.names,
     onChange,
   });
@@ -210,10 +242,11 @@ export async function startService({
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
+    notifications: createNotificationService({ db: api.db }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,
-    health: createHealth({ pool, clock, dispatching, worker }),
+    health: createHealth({ pool, clock, dispatching, worker, late: () => lateness.late }),
     metrics,
     clock,
     apiKey: config.apiKey,
@@ -232,8 +265,10 @@ export async function startService({
     await Promise.all([
       app.close().catch(tolerate('the HTTP server')),
       worker?.stop(config.shutdownGraceMs).catch(tolerate('the worker')),
+      notifier.close(notifyGraceMs).catch(tolerate('the notifier')),
     ]);
     await Promise.all(background.map((each) => each.stop()));
+    mail?.close();
     await httpClients.close().catch(tolerate('the HTTP client'));
     await graphilePool?.end().catch(tolerate('the graphile connections'));
     await Promise.all([close(), api.close()]).catch(tolerate('the database connections'));

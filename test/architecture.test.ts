@@ -83,25 +83,26 @@ describe('the reader of imports', () => {
 describe('the layers', () => {
   it('db imports nothing above it but types, and the pure files on ids and states', () => {
     const pure = ['runs/run-id.ts', 'runs/run-state.ts'];
-    const above = ['runs', 'schedules', 'secrets', 'jobs', 'dispatcher', 'routes'];
+    const above = ['runs', 'schedules', 'secrets', 'jobs', 'notifications', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
     const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
       (name) => `runs/${name}`,
     );
-    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts'].map(
+    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts', 'notify.ts'].map(
       (name) => `schedules/${name}`,
     );
     expect(crossings('db', above, (each) => [...types, ...ofSchedules].includes(each.to))).toEqual([]);
   });
 
   it.each([
-    ['runs', ['schedules', 'jobs', 'dispatcher', 'routes']],
-    ['secrets', ['schedules', 'jobs', 'dispatcher', 'routes']],
-    ['schedules', ['jobs', 'dispatcher', 'routes']],
+    ['runs', ['schedules', 'jobs', 'notifications', 'dispatcher', 'routes']],
+    ['secrets', ['schedules', 'jobs', 'notifications', 'dispatcher', 'routes']],
+    ['schedules', ['jobs', 'notifications', 'dispatcher', 'routes']],
     ['routes', ['db', 'dispatcher', 'jobs']],
-    ['dispatcher', ['jobs', 'routes']],
-    ['jobs', ['dispatcher', 'routes']],
+    ['dispatcher', ['jobs', 'notifications', 'routes']],
+    ['jobs', ['notifications', 'dispatcher', 'routes']],
+    ['notifications', ['dispatcher', 'routes']],
   ])('%s does not know %j, not even by type', (from, to) => {
     expect(crossings(from, to)).toEqual([]);
   });
@@ -156,7 +157,10 @@ describe('pure files', () => {
     'runs/run-service.ts',
     'runs/batcher.ts',
   ];
-  const besides = ['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'];
+  const besides = [
+    ...['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'],
+    ...['notifications/message.ts', 'notifications/deliveries.ts'],
+  ];
   /** They compute and do nothing else. */
   const packages = ['node:crypto', 'node:util', 'zod', 'ical.js', 'cronstrue/i18n.js'];
   const isPure = (path: string) =>

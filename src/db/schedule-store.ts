@@ -170,6 +170,8 @@ function toColumns(spec: ScheduleSpec) {
     catchUp: spec.catchUp,
     catchUpWindowMs: spec.catchUpWindowMs,
     pauseAfterFailures: spec.pauseAfterFailures,
+    notify: spec.notify ?? null,
+    lateAfterMs: spec.lateAfterMs ?? null,
     written: spec.written ?? {},
     jobType: spec.job.type,
     jobInput: spec.job.input,
@@ -241,6 +243,8 @@ function toSchedule({ schedule: row, state }: Row): StoredSchedule {
       catchUp: row.catchUp as CatchUpPolicy,
       catchUpWindowMs: row.catchUpWindowMs,
       pauseAfterFailures: row.pauseAfterFailures,
+      ...(row.notify !== null && { notify: row.notify }),
+      ...(row.lateAfterMs !== null && { lateAfterMs: row.lateAfterMs }),
       job: {
         type: row.jobType,
         input: row.jobInput,

@@ -11,7 +11,7 @@ import { type Page, type PageRequest, pageLimitDefault, pageLimitMax } from '../
 import { countField } from './query-wire.ts';
 
 /** The lists that have pages; each has cursors of its own. */
-export type ListName = 'schedules' | 'runs' | 'logs' | 'calendars' | 'secrets' | 'backups';
+export type ListName = 'schedules' | 'runs' | 'logs' | 'calendars' | 'secrets' | 'backups' | 'notifications';
 
 const checksumBytes = 6;
 const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -21,6 +21,7 @@ const forms: Record<ListName, RegExp> = {
   runs: id,
   calendars: id,
   secrets: id,
+  notifications: id,
   backups: /^backup-\d{14}$/,
   logs: /^\d{1,9}\.\d{1,9}$/,
 };

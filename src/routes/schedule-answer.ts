@@ -13,6 +13,7 @@ import { presentDuration } from './duration-wire.ts';
 import { presentExclusions } from './exclusion-wire.ts';
 import { presentInstant } from './instant-wire.ts';
 import { jobAnswer, presentJob } from './job-wire.ts';
+import { notifyAnswer, presentNotify } from './notify-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
 import { presentTrigger } from './trigger-wire.ts';
 
@@ -43,6 +44,8 @@ export const scheduleAnswer = z
     catchUp: z.enum(catchUpPolicies),
     catchUpWindow: z.string(),
     pauseAfterFailures: z.int().nullable(),
+    notify: notifyAnswer,
+    lateAfter: z.string().nullable(),
     job: jobAnswer,
     status: z.enum(scheduleStatuses),
     note: z.string().nullable().describe('Why it is paused or stopped.'),
@@ -79,6 +82,9 @@ export function presentDefinition(spec: ScheduleSpec) {
     catchUp: spec.catchUp,
     catchUpWindow: presentDuration(spec.catchUpWindowMs, '/catchUpWindow', spec.written),
     pauseAfterFailures: spec.pauseAfterFailures,
+    notify: presentNotify(spec.notify),
+    lateAfter:
+      spec.lateAfterMs === undefined ? null : presentDuration(spec.lateAfterMs, '/lateAfter', spec.written),
     job: presentJob(spec.job, spec.written),
   };
 }

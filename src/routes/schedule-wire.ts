@@ -9,6 +9,7 @@ import { catchUpPolicies, overlapPolicies, type Schedule, type ScheduleSpec } fr
 import { takeDuration } from './duration-wire.ts';
 import { exclusionFieldsWhole } from './exclusion-wire.ts';
 import { jobInput, toJobSpec } from './job-wire.ts';
+import { notifyFields, toNotify } from './notify-wire.ts';
 import { presentDefinition } from './schedule-answer.ts';
 import { nameLengthMax, readName } from './schedule-name.ts';
 import {
@@ -96,6 +97,7 @@ const fields = {
     .nullable()
     .default(null)
     .describe('So many failed runs in a row pause it.'),
+  ...notifyFields,
   job: jobInput,
 };
 
@@ -148,7 +150,8 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
   const { timezone, dst } = input;
   const timing = toTiming(input, { timezone, dst }, input.name, findings);
   const job = toJobSpec(input.job, catalog, findings);
-  if (timing === null || job === null) throw invalidAll(issues);
+  const notify = toNotify(input, input.jitter?.ms ?? null, findings);
+  if (timing === null || job === null || issues.length > 0) throw invalidAll(issues);
   const spec: ScheduleSpec = {
     name: input.name,
     description: input.description,
@@ -162,6 +165,7 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
     catchUp: input.catchUp,
     catchUpWindowMs: takeDuration(input.catchUpWindow, '/catchUpWindow', written),
     pauseAfterFailures: input.pauseAfterFailures,
+    ...notify,
     job,
   };
   return Object.keys(written).length === 0 ? spec : { ...spec, written };

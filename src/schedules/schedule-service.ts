@@ -9,10 +9,12 @@ import type { Clock } from '../clock.ts';
 import { linkCalendars } from '../db/calendar-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
+import { setLateAfter } from '../db/lateness-store.ts';
+import { tellPaused } from '../db/notify-event-store.ts';
 import { withdrawWaiting } from '../db/run-end-store.ts';
 import { findRun } from '../db/run-history-store.ts';
 import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
-import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
+import { insertState, resetFailures, setNext, setWatch } from '../db/schedule-state-store.ts';
 import {
   deleteSchedule,
   findSchedule,
@@ -29,12 +31,12 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
-import { referencesIn } from '../secrets/secret-references.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
 import { createBreath } from './breath.ts';
 import { type CalendarBook, namedCalendars } from './calendar-book.ts';
-import { computed, createDefinitionChecks, noTime } from './definition-checks.ts';
+import { computed, createDefinitionChecks, noTime, secretsNamed } from './definition-checks.ts';
 import type { JobCatalog } from './job-catalog.ts';
+import { kindsOf } from './notify.ts';
 import { decideOverlap } from './overlap.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, ScheduleSpec, ScheduleView } from './schedule.ts';
 import {
@@ -91,6 +93,8 @@ export type ScheduleServiceParts = {
   jobs: JobCatalog;
   book: CalendarBook;
   secrets: Pick<SecretService, 'check'>;
+  /** Whether mail can be sent. */
+  canMail?: boolean;
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   /** Called after a commit that may have brought the next fire nearer. */
@@ -103,11 +107,12 @@ export function createScheduleService({
   jobs,
   book,
   secrets,
+  canMail = false,
   served,
   onChange,
 }: ScheduleServiceParts): ScheduleService {
   const viewed = { book, clock };
-  const checks = createDefinitionChecks({ jobs, book, secrets });
+  const checks = createDefinitionChecks({ jobs, book, secrets, canMail });
 
   async function locked(tx: Tx, ref: string): Promise<StoredSchedule> {
     const schedule = await lockSchedule(tx, ref);
@@ -155,6 +160,7 @@ export function createScheduleService({
   ): Promise<void> {
     const { nowMs } = moment;
     await checks.job(tx, spec);
+    await checks.notify(tx, spec);
     if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
     // Schedules as code are put again and again; only what differs is a change.
     if (isDeepStrictEqual(schedule.spec, spec)) return;
@@ -175,12 +181,20 @@ export function createScheduleService({
     if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
       await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
     }
-    if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await checks.link(tx, schedule.id, spec);
+    if (!isDeepStrictEqual(secretsNamed(schedule.spec), secretsNamed(spec))) {
+      await checks.link(tx, schedule.id, spec);
+    }
+    if (schedule.spec.lateAfterMs !== spec.lateAfterMs) {
+      await setLateAfter(tx, schedule.id, spec.lateAfterMs ?? null);
+    }
+    if (!isDeepStrictEqual(watchOf(schedule.spec), watchOf(spec)))
+      await setWatch(tx, schedule.id, watchOf(spec));
     await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
   }
 
   async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
     await checks.job(tx, spec);
+    await checks.notify(tx, spec);
     const nowMs = clock.now();
     const id = newId(nowMs);
     const calendars = await checks.calendars(tx, spec);
@@ -190,7 +204,9 @@ export function createScheduleService({
     if (!inserted) return 'name_taken';
     await insertState(tx, id, known(next));
     if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
-    if (referencesIn(spec.job.input).length > 0) await checks.link(tx, id, spec);
+    if (secretsNamed(spec).length > 0) await checks.link(tx, id, spec);
+    const watch = watchOf(spec);
+    if (watch.notifyOn !== null || watch.lateAfterMs !== null) await setWatch(tx, id, watch);
     return await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
   }
 
@@ -263,6 +279,7 @@ export function createScheduleService({
         }
         await dropPending(tx, schedule, 'paused', moment);
         await updateSchedule(tx, schedule.id, { status: 'paused', note, pausedAtMs: nowMs }, nowMs);
+        await tellPaused(tx, schedule.id, { key: newId(nowMs), note, atMs: nowMs });
         await setNext(tx, schedule.id, null);
       }),
 
@@ -341,6 +358,11 @@ export function createScheduleService({
       };
     },
   };
+}
+
+/** What the hot row has of it. */
+function watchOf(spec: ScheduleSpec) {
+  return { notifyOn: kindsOf(spec.notify), lateAfterMs: spec.lateAfterMs ?? null };
 }
 
 /** What is stored of a next time. */

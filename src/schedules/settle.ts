@@ -102,7 +102,8 @@ export async function catchUpPause(
     };
     const { fires, state } = planFires(turn, { nowMs, outages: [pause], timesMax: timesMaxOf(due) });
     const kept = fires.filter((fire) => fire.status !== 'missed');
-    await recordFires(tx, { fires: kept, states: [] }, nowMs, served);
+    const held = kept.map((each) => ({ ...each, inPause: true }));
+    await recordFires(tx, { fires: held, states: [] }, nowMs, served);
     started += kept.filter((fire) => fire.status === 'queued').length;
     if (state.fault !== null) break;
     next = state.nextRunAtMs;

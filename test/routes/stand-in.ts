@@ -140,6 +140,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     runs: recording(calls, { ...runAnswers, ...runs } as RunService),
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
     backups: { list: async () => ({ items: [], next: null }) },
+    notifications: { list: async () => ({ items: [], next: null }) },
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,

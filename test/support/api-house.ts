@@ -9,6 +9,7 @@ import { buildApp } from '../../src/app.ts';
 import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { createNotificationService } from '../../src/notifications/notification-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
@@ -54,10 +55,11 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
+    notifications: createNotificationService({ db: house.db }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,
-    health: createHealth({ pool, clock, dispatching: null, worker: null }),
+    health: createHealth({ pool, clock, dispatching: null, worker: null, late: () => [] }),
     metrics: createMetrics(() => 0),
     clock,
     apiKey: apiKey ?? null,

@@ -131,7 +131,7 @@ export type House = {
   close(): Promise<void>;
 };
 
-export type HouseOptions = { startMs?: number; moreJobs?: readonly JobType[] };
+export type HouseOptions = { startMs?: number; moreJobs?: readonly JobType[]; canMail?: boolean };
 
 export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const { url, drop } = await createTestDatabase();
@@ -168,6 +168,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       jobs: jobs.catalog,
       book,
       secrets,
+      canMail: options.canMail ?? false,
       served,
       onChange: () => {
         house.changes += 1;
@@ -312,6 +313,8 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       await db.execute(sql`delete from calendars`);
       await db.execute(sql`delete from secrets`);
       await db.execute(sql`delete from backups`);
+      await db.execute(sql`delete from notifications`);
+      await db.execute(sql`delete from notify_events`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

@@ -49,7 +49,29 @@ describe('a directory', () => {
       ['cleanup-old-backups', 'succeeded'],
       ['send-notification', 'succeeded'],
     ]);
-    expect((await rig.logOf(ended.id)).map((line) => line.message).join()).toContain('was read back');
+    const lines = (await rig.logOf(ended.id)).map((line) => line.message).join();
+    expect(lines).toContain('was read back');
+    expect(lines).toContain('has no `notify` for a success');
+  });
+
+  it('says in its log who is told with the end of its run, and leaves the telling to that', async () => {
+    const { rig, root, keep } = await setup();
+    await plant(root, { a: '1' });
+    const { id } = await keep();
+    const notify = [
+      { on: ['success' as const], webhook: { url: 'http://127.0.0.1:9/hook?key=canary' } },
+      { on: ['failure' as const], webhook: { url: 'http://127.0.0.1:9/other' } },
+    ];
+    await rig.schedules.update(id, ({ spec }) => ({ ...spec, notify }));
+    const ended = await run(rig, id);
+    const lines = (await rig.logOf(ended.id)).map((line) => line.message).join();
+    expect(lines).toContain('tells webhook http://127.0.0.1:9/hook');
+    expect(lines).not.toMatch(/canary|other/);
+    expect(ended.steps.at(-1)).toMatchObject({ output: { notifies: ['webhook http://127.0.0.1:9/hook'] } });
+    const events = await rig.sql.rows<{ kind: string; run_id: string }>(
+      'select kind, run_id from notify_events',
+    );
+    expect(events).toEqual([{ kind: 'success', run_id: ended.id }]);
   });
 
   it('keeps the last good one and what it needs, and deletes what is past its days', async () => {
