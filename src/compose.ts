@@ -16,6 +16,7 @@ import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
 import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
 import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
+import { messageOf } from './errors.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
@@ -158,7 +159,7 @@ export async function startService({
     onOutcome: metrics.notified,
     onFree: () => notifying?.wake(),
     onFault: (error) =>
-      logger.warn({ err: error }, 'the outcome of a notification could not be written; it is sent again'),
+      logger.warn({ err: error }, `a notification could not be seen to: ${messageOf(error)}`),
   });
   if (has('dispatcher')) {
     const pulse = createPulse({ db, clock });

@@ -10,25 +10,28 @@ export type LateTime = { runId: string; scheduleId: string; scheduleName: string
 /** At most `limit` of each kind, the longest late first. */
 export async function listLate(db: Db | Tx, nowMs: number, limit: number): Promise<LateTime[]> {
   const now = toIso(nowMs);
-  const overdue = await db.execute<Omit<LateTime, 'runId'>>(sql`
-    select h.schedule_id as "scheduleId", s.name as "scheduleName",
-      (extract(epoch from h.next_run_at) * 1000)::float8 as "scheduledForMs"
-    from (
-      select schedule_id, next_run_at from schedule_states
-      where late_after_ms is not null and next_run_at is not null
-        and (next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond' <= (${now}::timestamptz at time zone 'UTC')
-      order by (next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond' limit ${limit}
-    ) h join schedules s on s.id = h.schedule_id`);
-  const waiting = await db.execute<LateTime>(sql`
-    select id as "runId", schedule_id as "scheduleId", schedule_name as "scheduleName",
-      (extract(epoch from scheduled_for) * 1000)::float8 as "scheduledForMs"
-    from runs
-    where late_at <= ${now} and late_at is not null and finished_at is null and started_at is null
-    order by late_at limit ${limit}`);
-  return [
-    ...overdue.rows.map((row) => ({ ...row, runId: scheduledRunId(row.scheduleId, row.scheduledForMs) })),
-    ...waiting.rows,
-  ];
+  const { rows } = await db.execute<Omit<LateTime, 'runId'> & { runId: string | null }>(sql`
+    (
+      select null::uuid as "runId", h.schedule_id as "scheduleId", s.name as "scheduleName",
+        (extract(epoch from h.next_run_at) * 1000)::float8 as "scheduledForMs"
+      from (
+        select schedule_id, next_run_at from schedule_states
+        where late_after_ms is not null and next_run_at is not null
+          and (next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond' <= (${now}::timestamptz at time zone 'UTC')
+        order by (next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond' limit ${limit}
+      ) h join schedules s on s.id = h.schedule_id
+    )
+    union all
+    (
+      select id, schedule_id, schedule_name, (extract(epoch from scheduled_for) * 1000)::float8
+      from runs
+      where late_at <= ${now} and late_at is not null and finished_at is null and started_at is null
+      order by late_at limit ${limit}
+    )`);
+  return rows.map((row) => ({
+    ...row,
+    runId: row.runId ?? scheduledRunId(row.scheduleId, row.scheduledForMs),
+  }));
 }
 
 /** `lateAfter` of a locked schedule has changed: so has what it means for its runs that wait. Null takes it from them. */

@@ -125,12 +125,13 @@ export async function recordTry(
   return rowCount === 1;
 }
 
-/** When the next one is due, epoch milliseconds; null when none is pending. */
-export async function nextNotificationDue(db: Db | Tx): Promise<number | null> {
-  const { rows } = await db.execute<{ due: number | null }>(sql`
-    select (select (extract(epoch from next_attempt_at) * 1000)::float8 from notifications
-      where status = 'pending' order by next_attempt_at limit 1) as due`);
-  return rows[0]!.due;
+/** What there is to do, in one look: whether events wait, and when the next notification is due; null when none is pending. */
+export async function pendingWork(db: Db | Tx): Promise<{ hasEvents: boolean; dueMs: number | null }> {
+  const { rows } = await db.execute<{ hasEvents: boolean; dueMs: number | null }>(sql`
+    select exists (select from notify_events where told_at is null) as "hasEvents",
+      (select (extract(epoch from next_attempt_at) * 1000)::float8 from notifications
+        where status = 'pending' order by next_attempt_at limit 1) as "dueMs"`);
+  return rows[0]!;
 }
 
 /** Of one schedule, newest first. */

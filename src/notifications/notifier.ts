@@ -1,11 +1,12 @@
 /**
  * The notifier: makes notifications of what happened, and sends them until they arrive or are given up. One pass:
  *
- * 1. In one transaction: claim pending events (locked ones are passed over), write a notification per receiver, mark the
+ * 1. Look whether there is anything to do: one statement, twice a second, in an idle house.
+ * 2. In one transaction: claim pending events (locked ones are passed over), write a notification per receiver, mark the
  *    events as told.
- * 2. Claim due notifications, a few of each receiver, and begin to send them. The pass does not wait for that: what a
+ * 3. Claim due notifications, a few of each receiver, and begin to send them. The pass does not wait for that: what a
  *    slow receiver takes holds up no other.
- * 3. Answer how long to sleep. A send that ends wakes the loop.
+ * 4. Answer how long to sleep. A send that ends wakes the loop.
  *
  * Any number of processes may do this at once. On kill -9 before a commit nothing has happened; between a claim and the
  * record of its outcome the lease runs out, and the message is sent again with the same id: at least once, and the
@@ -17,7 +18,7 @@ import {
   type ClaimedNotification,
   claimNotifications,
   insertNotifications,
-  nextNotificationDue,
+  pendingWork,
   recordTry,
   type TriedNotification,
 } from '../db/notification-store.ts';
@@ -66,7 +67,7 @@ export type NotifierParts = {
   onOutcome(channel: NotifyChannel, outcome: Outcome): void;
   /** Told of sends that ended: another may begin. */
   onFree(): void;
-  /** Told of what the database did not take; the lease runs out, and it is sent again. */
+  /** Told of events that cannot be read, and of outcomes that the database did not take: those are sent again. */
   onFault(error: unknown): void;
 };
 
@@ -95,14 +96,33 @@ export function createNotifier(parts: NotifierParts): Notifier {
         tx,
         events.flatMap(({ runId }) => runId ?? []),
       );
-      const made = events.flatMap((event) =>
-        deliveriesOf(event, event.runId === null ? null : (runs.get(event.runId) ?? null), () =>
-          newId(nowMs),
-        ),
-      );
+      const made = events.flatMap((event) => {
+        try {
+          const run = event.runId === null ? null : (runs.get(event.runId) ?? null);
+          return deliveriesOf(event, run, () => newId(nowMs));
+        } catch (error) {
+          // One that cannot be read must not keep all others from being told.
+          parts.onFault(error);
+          return [];
+        }
+      });
       await insertNotifications(tx, made, nowMs, backlogMax);
       await markTold(tx, events, nowMs);
       return events.length;
+    });
+  }
+
+  async function claim(): Promise<ClaimedNotification[]> {
+    const free = closing.signal.aborted ? 0 : sendsAtOnceMax - sending.size;
+    if (free === 0) return [];
+    return await claimNotifications(db, {
+      nowMs: clock.now(),
+      leaseMs,
+      limit: free,
+      channels,
+      // Who gets a few now gets more when these have ended.
+      busy: [...busy.keys()],
+      perReceiverMax: sendsPerReceiverMax,
     });
   }
 
@@ -145,25 +165,15 @@ export function createNotifier(parts: NotifierParts): Notifier {
 
   return {
     async pass() {
-      const told = await tellEvents();
-      const free = closing.signal.aborted ? 0 : sendsAtOnceMax - sending.size;
-      const claimed =
-        free === 0
-          ? []
-          : await claimNotifications(db, {
-              nowMs: clock.now(),
-              leaseMs,
-              limit: free,
-              channels,
-              busy: [...busy.keys()],
-              perReceiverMax: sendsPerReceiverMax,
-            });
+      const { hasEvents, dueMs } = await pendingWork(db);
+      const told = hasEvents ? await tellEvents() : 0;
+      const isDue = told > 0 || (dueMs !== null && dueMs <= clock.now());
+      const claimed = isDue ? await claim() : [];
       for (const each of claimed) begin(each);
       if (told > 0 || claimed.length > 0) return { told, claimed: claimed.length, sleepMs: 0 };
-      const dueMs = await nextNotificationDue(db);
-      const untilMs = dueMs === null ? idleSleepMsMax : dueMs - clock.now();
       // What is due and was not claimed waits for a receiver that is busy; the end of a send wakes the loop.
-      return { told, claimed: 0, sleepMs: untilMs <= 0 ? idleSleepMsMax : Math.min(untilMs, idleSleepMsMax) };
+      const untilMs = dueMs === null || isDue ? idleSleepMsMax : dueMs - clock.now();
+      return { told, claimed: 0, sleepMs: Math.min(Math.max(untilMs, 0), idleSleepMsMax) };
     },
 
     async settled() {
@@ -188,7 +198,8 @@ function afterTry(attempts: number, sent: Sent, nowMs: number, isClosing: boolea
     retryable: sent.retryable,
     retryAfterMs: sent.retryAfterMs,
   };
+  if (isClosing && sent.retryable) return { status: 'pending', error, nextAttemptAtMs: nowMs };
   const again = decideRetry(notificationRetry, attempts, failure);
   if (again === null) return { status: 'dead', error };
-  return { status: 'pending', error, nextAttemptAtMs: nowMs + (isClosing ? 0 : again.retryInMs) };
+  return { status: 'pending', error, nextAttemptAtMs: nowMs + again.retryInMs };
 }

@@ -50,6 +50,8 @@ describe('migrate', () => {
       'backups',
       'calendars',
       'dispatch_state',
+      'notifications',
+      'notify_events',
       'outages',
       'run_attempts',
       'run_logs',

@@ -434,6 +434,38 @@ describe('two notifiers', () => {
   });
 });
 
+it('an event that cannot be read is told to who runs the service, and stops no other', async () => {
+  const faults: unknown[] = [];
+  const { house, receiver, create, run, another } = await setup();
+  const [bad, good] = [await create(to(receiver)), await create(to(receiver))];
+  await run(bad, 'fail');
+  await run(good, 'fail');
+  await house.db.execute(sql`update notify_events set notify = '[{}]' where schedule_id = ${bad.id}`);
+  const notifier = another({ onFault: (error) => faults.push(error) });
+  await notifier.pass();
+  await notifier.settled();
+  await notifier.pass();
+  expect(faults).toHaveLength(1);
+  expect(receiver.heard.map(({ message }) => message.data.schedule)).toMatchObject([{ id: good.id }]);
+});
+
+it('what is being sent at a stop is broken off, and due at once for another process', async () => {
+  const { house, receiver, create, run, notifier, another, of } = await setup();
+  const schedule = await create(to(receiver));
+  receiver.reply((_call, n) => (n === 0 ? 'hold' : 204));
+  await run(schedule, 'fail');
+  await waitFor(async () => {
+    await notifier.pass();
+    return receiver.heard.length === 1;
+  });
+  await notifier.close(0);
+  expect(await of(schedule)).toMatchObject([{ status: 'pending', nextAttemptAtMs: house.clock.now() }]);
+  const second = another();
+  await second.pass();
+  await second.settled();
+  expect(await of(schedule)).toMatchObject([{ status: 'delivered', attempts: 2 }]);
+});
+
 it('what has ended is deleted after the retention, with its events', async () => {
   const { house, receiver, create, run, deliver, of } = await setup();
   const schedule = await create(to(receiver));
