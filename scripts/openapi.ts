@@ -10,6 +10,7 @@ import { createClock } from '../src/clock.ts';
 import type { Db } from '../src/db/client.ts';
 import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
+import type { NotificationService } from '../src/notifications/notification-service.ts';
 import type { QueueService } from '../src/queues/queue-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
@@ -42,6 +43,7 @@ export async function renderDocument(): Promise<string> {
     backups: {} as BackupService,
     backfills: {} as BackfillService,
     queues: {} as QueueService,
+    notifications: {} as NotificationService,
     runs: {} as RunService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },

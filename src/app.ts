@@ -10,6 +10,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import type { NotificationService } from './notifications/notification-service.ts';
 import type { QueueService } from './queues/queue-service.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { backfillRoutes } from './routes/backfills.ts';
@@ -24,6 +25,7 @@ import { jobTypeRoutes } from './routes/job-types.ts';
 import { registerJsonBodies } from './routes/json-body.ts';
 import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
+import { notificationRoutes } from './routes/notifications.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
 import { queueRoutes } from './routes/queues.ts';
 import { runRoutes } from './routes/runs.ts';
@@ -57,6 +59,7 @@ export type AppParts = {
   backups: BackupService;
   backfills: BackfillService;
   queues: QueueService;
+  notifications: NotificationService;
   outlook: OutlookService;
   runs: RunService;
   jobCatalog: JobCatalog;
@@ -158,6 +161,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     backupRoutes(guarded, parts.backups);
     backfillRoutes(guarded, parts.backfills);
     queueRoutes(guarded, parts.queues, parts.clock);
+    notificationRoutes(guarded, parts.notifications);
     runRoutes(guarded, parts.runs);
     jobTypeRoutes(guarded, parts.jobCatalog);
   });

@@ -34,6 +34,8 @@ export function toColumns(spec: ScheduleSpec) {
     catchUpWindowMs: spec.catchUpWindowMs,
     pauseAfterFailures: spec.pauseAfterFailures,
     deleteAfterMs: spec.deleteAfterMs,
+    notify: spec.notify ?? null,
+    lateAfterMs: spec.lateAfterMs ?? null,
     written: spec.written ?? {},
     jobType: spec.job.type,
     jobInput: spec.job.input,
@@ -104,6 +106,8 @@ function toSpec(row: Omit<ScheduleRow, 'id'>): ScheduleSpec {
     catchUpWindowMs: row.catchUpWindowMs,
     pauseAfterFailures: row.pauseAfterFailures,
     deleteAfterMs: row.deleteAfterMs,
+    ...(row.notify !== null && { notify: row.notify }),
+    ...(row.lateAfterMs !== null && { lateAfterMs: row.lateAfterMs }),
     job: {
       type: row.jobType,
       input: row.jobInput,

@@ -30,6 +30,7 @@ import {
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
+import type { Notify, NotifyTarget } from '../schedules/notify.ts';
 import type { Pause } from '../schedules/schedule.ts';
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
@@ -54,6 +55,9 @@ export const schedules = pgTable(
     maxRuns: integer('max_runs'),
     jitterMs: milliseconds('jitter_ms'),
     overlap: text('overlap').notNull(),
+    /** Who is told what; null for nobody. */
+    notify: jsonb('notify').$type<readonly Notify[]>(),
+    lateAfterMs: milliseconds('late_after_ms'),
     catchUp: text('catch_up').notNull(),
     catchUpWindowMs: milliseconds('catch_up_window_ms').notNull(),
     pauseAfterFailures: integer('pause_after_failures'),
@@ -152,6 +156,9 @@ export const scheduleStates = pgTable(
     lastRunId: uuid('last_run_id'),
     lastStatus: text('last_status'),
     fault: text('fault'),
+    /** The kinds of `schedules.notify`, where the end of a run sees them without looking there; null for none. */
+    notifyOn: text('notify_on').array(),
+    lateAfterMs: milliseconds('late_after_ms'),
   },
   (t) => [
     foreignKey({
@@ -160,6 +167,10 @@ export const scheduleStates = pgTable(
       name: 'schedule_states_schedule_fk',
     }).onDelete('cascade'),
     index('schedule_states_due_idx').on(t.dueAt).where(sql`due_at is not null`),
+    // By the instant from which its next time is late. In UTC, since what is indexed must hang on no setting.
+    index('schedule_states_late_idx')
+      .on(sql`((next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond')`)
+      .where(sql`late_after_ms is not null and next_run_at is not null`),
     check(
       'schedule_states_due_check',
       sql`(${t.nextRunAt} is null) = (${t.dueAt} is null) and ${t.dueAt} >= ${t.nextRunAt}`,
@@ -277,6 +288,8 @@ export const runs = pgTable(
     attemptStartedAt: instant('attempt_started_at'),
     finishedAt: instant('finished_at'),
     nextAttemptAt: instant('next_attempt_at'),
+    /** From when it is late unless it has started; null when nobody looks. */
+    lateAt: instant('late_at'),
     status: text('status').notNull(),
     reason: text('reason'),
     attempt: integer('attempt').notNull(),
@@ -306,6 +319,8 @@ export const runs = pgTable(
       .on(t.id)
       .where(sql`finished_at is not null and (reason is not null or error is not null)`),
     index('runs_retry_idx').on(t.nextAttemptAt).where(sql`next_attempt_at is not null`),
+    // Not `started_at`, which would make every start of every run move index entries.
+    index('runs_late_idx').on(t.lateAt).where(sql`late_at is not null and finished_at is null`),
     index('runs_signal_idx').on(t.id).where(sql`signal is not null and finished_at is null`),
     index('runs_backfill_idx').on(t.backfillId, t.id).where(sql`backfill_id is not null`),
     check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
@@ -573,6 +588,72 @@ export const queueDrains = pgTable(
   (t) => [
     foreignKey({ columns: [t.runId], foreignColumns: [runs.id], name: 'queue_drains_run_fk' }).onDelete(
       'cascade',
+    ),
+  ],
+);
+
+/** What happened that somebody wants to be told; written by the statement that made it so. Each is told once. */
+export const notifyEvents = pgTable(
+  'notify_events',
+  {
+    /** What makes it one thing: mostly the id of the run, also of one that is not there (yet). */
+    key: uuid('key').notNull(),
+    kind: text('kind').notNull(),
+    runId: uuid('run_id'),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    at: instant('at').notNull(),
+    /** For a time without a run. */
+    scheduledFor: instant('scheduled_for'),
+    note: text('note'),
+    /** As it was then: what becomes of the schedule afterwards changes nothing. */
+    notify: jsonb('notify').$type<readonly Notify[]>().notNull(),
+    /** When deliveries were made of it. It stays for a while, so that nothing happens twice. */
+    toldAt: instant('told_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.key, t.kind] }),
+    index('notify_events_pending_idx').on(t.at).where(sql`told_at is null`),
+    index('notify_events_told_idx').on(t.toldAt).where(sql`told_at is not null`),
+    check(
+      'notify_events_kind_check',
+      sql`${t.kind} in ('failure', 'success', 'recovered', 'missed', 'paused')`,
+    ),
+  ],
+);
+
+/** One message to one receiver, and how far it is. */
+export const notifications = pgTable(
+  'notifications',
+  {
+    /** Also the message's `webhook-id`, the same for all its tries. */
+    id: uuid('id').primaryKey(),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    runId: uuid('run_id'),
+    kind: text('kind').notNull(),
+    channel: text('channel').notNull(),
+    /** Receivers of one group share a few tries at once, so that a slow one holds up no others. */
+    receiver: text('receiver').notNull(),
+    target: jsonb('target').$type<NotifyTarget>().notNull(),
+    payload: jsonb('payload').notNull(),
+    status: text('status').notNull(),
+    attempts: integer('attempts').notNull(),
+    /** Of a pending one: when it is tried next, or taken for abandoned by who was trying. */
+    nextAttemptAt: instant('next_attempt_at'),
+    lastError: text('last_error'),
+    createdAt: instant('created_at').notNull(),
+    finishedAt: instant('finished_at'),
+  },
+  (t) => [
+    index('notifications_schedule_idx').on(t.scheduleId, t.id),
+    index('notifications_pending_idx').on(t.nextAttemptAt).where(sql`status = 'pending'`),
+    index('notifications_backlog_idx').on(t.scheduleId).where(sql`status = 'pending'`),
+    check('notifications_status_check', sql`${t.status} in ('pending', 'delivered', 'dead')`),
+    check('notifications_channel_check', sql`${t.channel} in ('webhook', 'email')`),
+    check(
+      'notifications_pending_check',
+      sql`(${t.status} = 'pending') = (${t.nextAttemptAt} is not null) and (${t.status} = 'pending') = (${t.finishedAt} is null)`,
     ),
   ],
 );

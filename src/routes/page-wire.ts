@@ -20,6 +20,7 @@ export type ListName =
   | 'backups'
   | 'backfills'
   | 'history'
+  | 'notifications'
   | 'queues'
   | 'queue tasks';
 
@@ -34,6 +35,7 @@ const forms: Record<ListName, RegExp> = {
   backfills: id,
   queues: id,
   'queue tasks': id,
+  notifications: id,
   backups: /^backup-\d{14}$/,
   history: /^[1-9]\d{0,9}$/,
   logs: /^\d{1,9}\.\d{1,9}$/,

@@ -14,6 +14,7 @@ import { presentDuration } from './duration-wire.ts';
 import { presentExclusions } from './exclusion-wire.ts';
 import { presentInstant } from './instant-wire.ts';
 import { jobAnswer, presentJob } from './job-wire.ts';
+import { notifyAnswer, presentNotify } from './notify-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
 import { presentTrigger } from './trigger-wire.ts';
 
@@ -59,6 +60,8 @@ export const scheduleAnswer = z
     catchUpWindow: z.string(),
     pauseAfterFailures: z.int().nullable(),
     deleteAfterCompletion: z.string().nullable(),
+    notify: notifyAnswer,
+    lateAfter: z.string().nullable(),
     job: jobAnswer,
     status: z.enum(scheduleStatuses),
     note: z.string().nullable().describe('Why it is paused or stopped.'),
@@ -101,6 +104,9 @@ export function presentDefinition(spec: ScheduleSpec) {
       spec.deleteAfterMs === null
         ? null
         : presentDuration(spec.deleteAfterMs, '/deleteAfterCompletion', spec.written),
+    notify: presentNotify(spec.notify),
+    lateAfter:
+      spec.lateAfterMs === undefined ? null : presentDuration(spec.lateAfterMs, '/lateAfter', spec.written),
     job: presentJob(spec.job, spec.written),
   };
 }

@@ -9,17 +9,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import { linkCalendars } from '../db/calendar-store.ts';
 import type { Tx } from '../db/client.ts';
+import { setLateAfter } from '../db/lateness-store.ts';
+import { tellPaused } from '../db/notify-event-store.ts';
 import { releaseHeld } from '../db/overlap-store.ts';
 import { withdrawWaiting } from '../db/run-end-store.ts';
 import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
-import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
+import { insertState, resetFailures, setNext, setWatch } from '../db/schedule-state-store.ts';
 import { deleteSchedule, insertSchedule, type StoredSchedule, updateSchedule } from '../db/schedule-store.ts';
 import { messageOf } from '../errors.ts';
 import { newId } from '../runs/run-id.ts';
 import type { RunSignal } from '../runs/run-state.ts';
-import { referencesIn } from '../secrets/secret-references.ts';
 import { namedCalendars } from './calendar-book.ts';
-import { computed, type DefinitionChecks, noTime } from './definition-checks.ts';
+import { computed, type DefinitionChecks, noTime, secretsNamed } from './definition-checks.ts';
+import { kindsOf } from './notify.ts';
 import { noteOf, type Selector, withoutPause, withPause } from './pauses.ts';
 import type { CatchUpPolicy, Schedule, ScheduleSpec, ScheduleStatus } from './schedule.ts';
 import {
@@ -47,6 +49,7 @@ export async function createSchedule(
   { nowMs, actor }: Pick<Deed, 'nowMs' | 'actor'>,
 ): Promise<{ id: string } | 'name_taken'> {
   await checks.job(tx, spec);
+  await checks.notify(tx, spec);
   const id = newId(nowMs);
   const calendars = await checks.calendars(tx, spec);
   const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
@@ -56,7 +59,9 @@ export async function createSchedule(
   if (!inserted) return 'name_taken';
   await insertState(tx, id, known(next));
   if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
-  if (referencesIn(spec.job.input).length > 0) await checks.link(tx, id, spec);
+  if (secretsNamed(spec).length > 0) await checks.link(tx, id, spec);
+  const watch = watchOf(spec);
+  if (watch.notifyOn !== null || watch.lateAfterMs !== null) await setWatch(tx, id, watch);
   return { id };
 }
 
@@ -71,6 +76,7 @@ export async function replaceSchedule(
 ): Promise<Changed> {
   const { nowMs, actor } = deed;
   await checks.job(tx, spec);
+  await checks.notify(tx, spec);
   if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
   // Schedules as code are put again and again; only what differs is a change.
   if (isDeepStrictEqual(schedule.spec, spec)) return null;
@@ -93,7 +99,15 @@ export async function replaceSchedule(
   if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
     await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
   }
-  if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await checks.link(tx, schedule.id, spec);
+  if (!isDeepStrictEqual(secretsNamed(schedule.spec), secretsNamed(spec))) {
+    await checks.link(tx, schedule.id, spec);
+  }
+  if (schedule.spec.lateAfterMs !== spec.lateAfterMs) {
+    await setLateAfter(tx, schedule.id, spec.lateAfterMs ?? null);
+  }
+  if (!isDeepStrictEqual(watchOf(schedule.spec), watchOf(spec))) {
+    await setWatch(tx, schedule.id, watchOf(spec));
+  }
   await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
   if (spec.overlap === 'allow' && schedule.held.all > 0) await releaseHeld(tx, schedule.id, deed.served);
   return status;
@@ -119,6 +133,7 @@ export async function pauseSchedule(
   await dropPending(tx, schedule, 'paused', deed);
   const change = { status: 'paused', pauses, note: noteOf(pauses), pausedAtMs: nowMs } as const;
   await updateSchedule(tx, schedule.id, change, nowMs, told);
+  await tellPaused(tx, schedule.id, { key: newId(nowMs), note: change.note, atMs: nowMs });
   await setNext(tx, schedule.id, null);
   return 'paused';
 }
@@ -196,6 +211,11 @@ async function endOrTell(
   await lockActiveRuns(tx, id);
   await withdrawWaiting(tx, id, { reason, retrying: true, fresh: false, nowMs, served });
   await signalRunning(tx, id, signal, reason);
+}
+
+/** What the hot row has of it. */
+function watchOf(spec: ScheduleSpec) {
+  return { notifyOn: kindsOf(spec.notify), lateAfterMs: spec.lateAfterMs ?? null };
 }
 
 /** What is stored of a next time. */

@@ -92,6 +92,8 @@ export type ScheduleServiceParts = {
   jobs: JobCatalog;
   book: CalendarBook;
   secrets: Pick<SecretService, 'check'>;
+  /** Whether mail can be sent. */
+  canMail: boolean;
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   /** Called after a commit that may have brought the next fire nearer. */

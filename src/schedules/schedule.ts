@@ -3,6 +3,7 @@ import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { Run } from '../runs/run.ts';
 import type { OnExcluded } from './allowed-times.ts';
 import type { DstPolicy } from './cron-times.ts';
+import type { Notify } from './notify.ts';
 
 /** The "when". Instants and fires are whole milliseconds since the Unix epoch. */
 export type Trigger =
@@ -78,6 +79,10 @@ export type ScheduleSpec = {
   pauseAfterFailures: number | null;
   /** So long after its completion it is deleted; null: it stays. */
   deleteAfterMs: number | null;
+  /** Absent when nobody is told. */
+  notify?: readonly Notify[];
+  /** A run that has not started so long after its nominal time is missed; absent when nobody looks. */
+  lateAfterMs?: number;
   job: JobSpec;
   /**
    * How the caller wrote durations, by JSON Pointer into the wire format (`/job/timeout` → `90s`), where that differs

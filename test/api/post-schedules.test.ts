@@ -34,6 +34,8 @@ test('the least that a schedule needs is answered with all that it has', async (
     catchUp: 'latest',
     catchUpWindow: '24h',
     pauseAfterFailures: null,
+    notify: [],
+    lateAfter: null,
     job: {
       type: 'noop',
       input: {},

@@ -15,7 +15,7 @@ export const noCounts = { fired: 0, succeeded: 0, failed: 0, skipped: 0, missed:
 /** Of a schedule, beside those of its trigger. */
 const scheduleFields = [
   ...['id', 'name', 'description', 'labels', 'timezone', 'dst', 'startAt', 'endAt', 'maxRuns', 'exclude'],
-  ...['only', 'onExcluded'],
+  ...['only', 'onExcluded', 'notify', 'lateAfter'],
   ...[
     'jitter',
     'overlap',

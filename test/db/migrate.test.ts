@@ -54,6 +54,8 @@ describe('migrate', () => {
       'backups',
       'calendars',
       'dispatch_state',
+      'notifications',
+      'notify_events',
       'outages',
       'queue_drains',
       'queue_tasks',

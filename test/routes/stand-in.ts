@@ -157,6 +157,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     backups: { list: async () => ({ items: [], next: null }) },
     backfills: recording(calls, backfillAnswers),
     queues: queueAnswers,
+    notifications: { list: async () => ({ items: [], next: null }) },
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,

@@ -43,7 +43,7 @@ describe('a group', () => {
     let batches = 0;
     const dying = createGroupService({
       ...{ db: house.db, clock: house.clock, jobs: house.jobs.catalog, book: house.book },
-      ...{ secrets: house.secrets, served: () => house.served },
+      ...{ secrets: house.secrets, canMail: false, served: () => house.served },
       onChange: () => {
         batches += 1;
         if (batches === 2) throw new Error('killed');

@@ -11,6 +11,7 @@ import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { inputIssues } from '../../src/jobs/input-issues.ts';
 import { httpTaskInput } from '../../src/jobs/task/task-input.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { createNotificationService } from '../../src/notifications/notification-service.ts';
 import { createQueueService } from '../../src/queues/queue-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
@@ -71,10 +72,11 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
       secrets,
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
+    notifications: createNotificationService({ db: house.db }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,
-    health: createHealth({ pool, clock, dispatching: null, worker: null }),
+    health: createHealth({ pool, clock, dispatching: null, worker: null, late: () => [] }),
     metrics: createMetrics(() => 0),
     clock,
     apiKey: apiKey ?? null,

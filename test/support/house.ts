@@ -147,6 +147,7 @@ export type JobParts = { db: Db; clock: Clock; secrets: SecretService };
 export type HouseOptions = {
   startMs?: number;
   moreJobs?: readonly JobType[] | ((parts: JobParts) => readonly JobType[]);
+  canMail?: boolean;
 };
 
 export async function setupHouse(options: HouseOptions = {}): Promise<House> {
@@ -180,6 +181,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     jobs: jobs.catalog,
     book,
     secrets,
+    canMail: options.canMail ?? false,
     served,
     onChange: () => {
       house.changes += 1;
@@ -340,6 +342,8 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       await db.execute(sql`delete from backups`);
       await db.execute(sql`delete from backfills`);
       await db.execute(sql`with a as (delete from queues) delete from queue_tasks`);
+      await db.execute(sql`delete from notifications`);
+      await db.execute(sql`delete from notify_events`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];
