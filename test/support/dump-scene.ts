@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findClient, type PgClient } from '../../src/jobs/backup/pg-client.ts';
-import { serverVersion } from '../../src/jobs/backup/pg-session.ts';
+import { serverVersion } from '../../src/jobs/postgres/pg-session.ts';
 import { databaseUrl, withClient } from './postgres-server.ts';
 import { type SystemPostgres, startSystemPostgres } from './system-postgres.ts';
 
