@@ -12,6 +12,7 @@ import { createJobRegistry } from '../src/jobs/registry.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
+import type { WatermarkService } from '../src/runs/watermark-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
 import type { OutlookService } from '../src/schedules/outlook-service.ts';
 import type { ScheduleService } from '../src/schedules/schedule-service.ts';
@@ -32,6 +33,7 @@ export async function renderDocument(): Promise<string> {
     secrets: {} as SecretService,
     backups: {} as BackupService,
     runs: {} as RunService,
+    watermarks: {} as WatermarkService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
     jobCatalog: createJobRegistry(

@@ -28,9 +28,11 @@ import { scheduleCommandRoutes } from './routes/schedule-commands.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { secretRoutes } from './routes/secrets.ts';
+import { watermarkRoutes } from './routes/watermarks.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { BackupService } from './runs/backup-service.ts';
 import type { RunService } from './runs/run-service.ts';
+import type { WatermarkService } from './runs/watermark-service.ts';
 import type { CalendarService } from './schedules/calendar-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
 import type { OutlookService } from './schedules/outlook-service.ts';
@@ -44,6 +46,7 @@ export type AppParts = {
   backups: BackupService;
   outlook: OutlookService;
   runs: RunService;
+  watermarks: WatermarkService;
   jobCatalog: JobCatalog;
   health: HealthService;
   metrics: Metrics;
@@ -134,6 +137,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     scheduleRoutes(guarded, parts.schedules, parts.jobCatalog);
     scheduleCommandRoutes(guarded, parts.schedules);
     scheduleTimeRoutes(guarded, parts.schedules, parts.outlook);
+    watermarkRoutes(guarded, parts.watermarks);
     forecastRoutes(guarded, parts.outlook);
     calendarRoutes(guarded, parts.calendars);
     secretRoutes(guarded, parts.secrets);

@@ -26,6 +26,7 @@ import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createWatermarkService } from './runs/watermark-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
@@ -210,6 +211,7 @@ export async function startService({
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
+    watermarks: createWatermarkService({ db: api.db, clock }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

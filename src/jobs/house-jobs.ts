@@ -3,6 +3,7 @@ import { createBackupJob } from './backup/backup-job.ts';
 import type { BackupSettings } from './backup/backup-tools.ts';
 import { createRestoreJob } from './backup/restore-job.ts';
 import type { JobType } from './job.ts';
+import { createSyncJob } from './sync/sync-job.ts';
 import { createTaskJob, type TaskJobOptions } from './task/task-job.ts';
 
 /** What job types are made from. Plain JSON, as it goes to the processes of isolated runs. */
@@ -15,6 +16,7 @@ export function houseJobs({ dispatcher, version, backup }: HouseJobsOptions): re
     createTaskJob({ ...(dispatcher !== undefined && { dispatcher }), version }),
     createBackupJob(backup),
     createRestoreJob(backup),
+    createSyncJob({ version, databaseUrl: backup.databaseUrl, s3: backup.s3 }),
   ];
 }
 

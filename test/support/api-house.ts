@@ -10,6 +10,7 @@ import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
+import { createWatermarkService } from '../../src/runs/watermark-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
@@ -54,6 +55,7 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
+    watermarks: createWatermarkService({ db: house.db, clock }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,

@@ -1,0 +1,164 @@
+/**
+ * A Postgres table as a target: one statement per page, an upsert on the key that leaves a row alone that is the same
+ * already. So writing a page twice changes nothing the second time, and a window that is read again costs no writes.
+ */
+import { codeOf, messageOf } from '../../errors.ts';
+import { invalidConfiguration, oneLine } from '../storage/target-faults.ts';
+import type { ColumnPlan, TargetColumn } from './column-plan.ts';
+import { columnsOf, findTable, isUnique, type PgTable } from './pg-catalog.ts';
+import { PgLink, type PgStatement, quoted } from './pg-link.ts';
+import type { TargetInput } from './sync-input.ts';
+import {
+  type Cells,
+  type JsonRecord,
+  RecordsRefused,
+  type SyncRow,
+  type SyncTarget,
+  type Written,
+} from './sync-page.ts';
+
+/** SQLSTATEs that are about the rows: bad data, broken constraints, what a trigger raises, two rows that are one. */
+const aboutRows = /^(22|23|44|P0|21000)/;
+
+export class PgTarget implements SyncTarget {
+  readonly #link: PgLink;
+  readonly #tableName: string;
+  #table: PgTable | undefined;
+  #columns = new Map<string, TargetColumn>();
+  #plan: ColumnPlan | undefined;
+
+  constructor(input: TargetInput) {
+    this.#link = new PgLink(input.url, 'target');
+    this.#tableName = input.table!;
+  }
+
+  async describe(signal: AbortSignal): Promise<readonly TargetColumn[]> {
+    this.#table = await findTable(this.#link, this.#tableName, signal);
+    const columns = await columnsOf(this.#link, this.#table, signal);
+    this.#columns = new Map(columns.map((column) => [column.name, column]));
+    return columns;
+  }
+
+  async prepare(plan: ColumnPlan, signal: AbortSignal): Promise<void> {
+    const names = plan.key.map(({ to }) => to);
+    if (!(await isUnique(this.#link, this.#table!, names, signal))) {
+      const list = names.map(quoted).join(', ');
+      throw invalidConfiguration(
+        `The key (${list}) is not unique in "${this.#tableName}": create unique index on ${this.#table!.sql} (${list}).`,
+      );
+    }
+    this.#plan = plan;
+  }
+
+  async write(rows: readonly SyncRow[], _name: string, signal: AbortSignal): Promise<Written> {
+    let changed = 0;
+    let deleted = 0;
+    const gone = rows.filter((row) => row.deleted);
+    const kept = gone.length === 0 ? rows : rows.filter((row) => !row.deleted);
+    if (gone.length > 0) deleted = await this.#do(this.#deletion(gone), signal);
+    for (const statement of this.#upserts(kept)) changed += await this.#do(statement, signal);
+    return { changed, deleted };
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+
+  async #do(statement: PgStatement, signal: AbortSignal): Promise<number> {
+    try {
+      return (await this.#link.ask(statement, signal)).count;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!aboutRows.test(codeOf(error))) throw this.#link.fault(error);
+      const detail = (error as { detail?: unknown }).detail;
+      const text = `${messageOf(error)}${typeof detail === 'string' ? ` (${detail})` : ''}`;
+      throw new RecordsRefused(oneLine(this.#link.redacted(text)));
+    }
+  }
+
+  #upserts(rows: readonly SyncRow[]): PgStatement[] {
+    if (rows.length === 0) return [];
+    const planned = this.#plan!.columns;
+    if (planned !== null && Array.isArray(rows[0]!.data)) {
+      const names = planned.map(({ to }) => to);
+      const cells = rows.map((row) => row.data as Cells);
+      const values = names.map((_, index) => arrayLiteral(cells, index));
+      return [{ name: 'page', text: this.#upsert(names, cellsSource), values }];
+    }
+    const records = rows.map((row) => row.data as JsonRecord);
+    if (planned !== null) {
+      const names = planned.map(({ to }) => to);
+      return [{ name: 'page', text: this.#upsert(names, recordsSource), values: [JSON.stringify(records)] }];
+    }
+    // A field that a record does not have is left as it is, or to its default.
+    const groups = new Map<string, JsonRecord[]>();
+    for (const record of records) {
+      const shape = JSON.stringify(Object.keys(record).sort());
+      const group = groups.get(shape);
+      if (group === undefined) groups.set(shape, [record]);
+      else group.push(record);
+    }
+    return [...groups].map(([shape, group]) => ({
+      text: this.#upsert(JSON.parse(shape) as string[], recordsSource),
+      values: [JSON.stringify(group)],
+    }));
+  }
+
+  #upsert(names: readonly string[], sourceOf: (typed: readonly Typed[]) => string): string {
+    const key = this.#plan!.key.map(({ to }) => to);
+    const typed = names.map((name): Typed => [quoted(name), this.#columns.get(name)!.type]);
+    const others = names.filter((name) => !key.includes(name)).map(quoted);
+    const sets = others.map((name) => `${name} = excluded.${name}`);
+    // As texts, since not every type has an equality; exact at that.
+    const all = (from: string) => others.map((name) => `${from}.${name}::text`).join(', ');
+    const action =
+      others.length === 0
+        ? 'do nothing'
+        : `do update set ${sets.join(', ')} where row(${all('t')}) is distinct from row(${all('excluded')})`;
+    const overriding = this.#table!.kind === 'v' ? '' : 'overriding system value';
+    return `insert into ${this.#table!.sql} as t (${typed.map(([name]) => name).join(', ')}) ${overriding}
+      ${sourceOf(typed)} on conflict (${key.map(quoted).join(', ')}) ${action}`;
+  }
+
+  #deletion(rows: readonly SyncRow[]): PgStatement {
+    const key = this.#plan!.key.map(({ to }) => to);
+    const keys = rows.map((row) => [...row.key]);
+    const matches = key.map(
+      (name, index) => `t.${quoted(name)} = x.k${index}::${this.#columns.get(name)!.type}`,
+    );
+    return {
+      name: 'deletion',
+      text: `delete from ${this.#table!.sql} as t
+        using unnest(${key.map((_, index) => `$${index + 1}::text[]`).join(', ')}) as x(${key.map((_, index) => `k${index}`).join(', ')})
+        where ${matches.join(' and ')}`,
+      values: key.map((_, index) => arrayLiteral(keys, index)),
+    };
+  }
+}
+
+type Typed = readonly [quotedName: string, type: string];
+
+/** Postgres' own texts, a column each. */
+function cellsSource(typed: readonly Typed[]): string {
+  const casts = typed.map(([, type], index) => `x.c${index}::${type}`);
+  const arrays = typed.map((_, index) => `$${index + 1}::text[]`);
+  return `select ${casts.join(', ')} from unnest(${arrays.join(', ')}) as x(${typed.map((_, index) => `c${index}`).join(', ')})`;
+}
+
+/** Records as JSON: Postgres reads them, arrays and numbers of any length included. */
+function recordsSource(typed: readonly Typed[]): string {
+  const names = typed.map(([name]) => `x.${name}`).join(', ');
+  return `select ${names} from json_to_recordset($1::json) as x(${typed.map(([name, type]) => `${name} ${type}`).join(', ')})`;
+}
+
+/** One column of the rows as the text of an array of texts. */
+export function arrayLiteral(rows: readonly Cells[], index: number): string {
+  let text = '{';
+  for (let row = 0; row < rows.length; row += 1) {
+    const cell = rows[row]![index];
+    if (row > 0) text += ',';
+    if (cell === null || cell === undefined) text += 'NULL';
+    else text += /["\\]/.test(cell) ? `"${cell.replace(/["\\]/g, '\\$&')}"` : `"${cell}"`;
+  }
+  return `${text}}`;
+}
