@@ -1,12 +1,15 @@
 /** /schedules/{id}/watermark: how far a sync schedule has come. */
 import { z } from 'zod';
 import type { WatermarkService, WatermarkView } from '../runs/watermark-service.ts';
-import { bodyProblems, problems, scheduleRef } from './documented.ts';
+import { bodyProblems, problems } from './documented.ts';
 import { presentInstant } from './instant-wire.ts';
 import { toRef } from './schedule-name.ts';
 import type { ZodApp } from './zod-validation.ts';
 
 const tags = ['schedules'];
+const syncRef = z.object({
+  id: z.string().meta({ description: 'The id or the name of the schedule.', examples: ['hourly-sync'] }),
+});
 const watermarkLengthMax = 2_000;
 
 export const watermarkAnswer = z
@@ -51,7 +54,7 @@ export function watermarkRoutes(app: ZodApp, watermarks: WatermarkService): void
         summary: 'How far a sync has come',
         description:
           'Everything that the source had up to it is at the target. Only of schedules of the type `sync`.',
-        params: scheduleRef,
+        params: syncRef,
         response: { 200: watermarkAnswer, ...problems(404, 409) },
       },
     },
@@ -66,7 +69,7 @@ export function watermarkRoutes(app: ZodApp, watermarks: WatermarkService): void
         operationId: 'putWatermark',
         summary: 'Set a sync back, or forward',
         description: 'In force from the next run on. Refused while a run is active, which would move it on.',
-        params: scheduleRef,
+        params: syncRef,
         body: watermarkInput,
         response: { 200: watermarkAnswer, ...problems(404, 409, ...bodyProblems) },
       },

@@ -32,11 +32,20 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
   expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
 });
 
-/** The schedule `ping` of the examples, and a run of it that has ended or, for a cancel, has not. */
+/** The schedules `ping` and `hourly-sync` of the examples, and a run of it that has ended or, for a cancel, has not. */
 async function prepare(name: string): Promise<string> {
   await api.create('ping', {
     labels: { team: 'data' },
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
+  });
+  await api.create('hourly-sync', {
+    job: {
+      type: 'sync',
+      input: {
+        source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+        target: { url: 'file:///srv/orders.ndjson' },
+      },
+    },
   });
   await api.put('/calendars/cn-holidays', { dates: [] });
   await api.put('/secrets/warehouse-password', { value: 'hunter2' });
@@ -55,7 +64,8 @@ test.each(operations)('$name works as its example shows it', async ({ path, meth
   const run = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
-  if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
+  if (path.startsWith('/schedules/{id}'))
+    expect(example).toBe(path.endsWith('/watermark') ? 'hourly-sync' : 'ping');
   const url = path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
   for (const [type, content] of contents) {

@@ -18,15 +18,28 @@ const routes = Object.entries(paths).flatMap(([path, operations]) =>
     name: `${method} ${path}`,
   })),
 );
+/** The job of a schedule that has a watermark. */
+const syncing = {
+  type: 'sync',
+  input: {
+    source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+    target: { url: 'file:///srv/orders.ndjson' },
+  },
+};
 const nobody = '018f2f6e-7a00-7000-8000-000000000001';
 let run: string;
 beforeAll(async () => {
   await api.create('ping');
   run = (await api.trigger('ping')).id;
+  await api.create('hourly-sync', { job: syncing });
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
   await api.put('/secrets/ping', { value: 'hunter2' });
 });
-const fill = (path: string) => path.replace(/\{(id|name)\}/, path.startsWith('/runs') ? run : 'ping');
+const fill = (path: string) =>
+  path.replace(
+    /\{(id|name)\}/,
+    path.startsWith('/runs') ? run : path.endsWith('/watermark') ? 'hourly-sync' : 'ping',
+  );
 
 test('the contract’s routes of this version are all there', () => {
   const command = (name: string) => `post /schedules/{id}/${name}`;
@@ -36,6 +49,7 @@ test('the contract’s routes of this version are all there', () => {
       ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
       ...['pause', 'resume', 'stop', 'reschedule', 'trigger'].map(command),
       ...['get /schedules/{id}/runs', 'get /schedules/{id}/upcoming'],
+      ...['get', 'put'].map((method) => `${method} /schedules/{id}/watermark`),
       ...[
         'get /runs',
         'get /runs/{id}',
@@ -126,7 +140,7 @@ describe('ids and names both work in every path below /schedules', () => {
 
   test.each(below)('$name', async ({ method, path }) => {
     for (const kind of ['name', 'id', 'id in capitals']) {
-      const { id } = await api.create('每日备份');
+      const { id } = await api.create('每日备份', path.endsWith('/watermark') ? { job: syncing } : {});
       const ref = { name: encodeURIComponent('每日备份'), id, 'id in capitals': id.toUpperCase() }[kind];
       const request = api.agent[method as 'post'](path.replace(/\{(id|name)\}/, String(ref)));
       const response = method === 'get' ? await request : await request.send(body(path));

@@ -12,6 +12,9 @@ const settings = `select set_config(s.name, v.value, false)
     ('extra_float_digits', '1'), ('client_connection_check_interval', '2s')) as v(name, value)
   join pg_settings s on lower(s.name) = lower(v.name)`;
 
+/** How long a cancelled attempt may take to tell the server. */
+const cancelMsMax = 700;
+
 const asTexts: pg.CustomTypesConfig = {
   getTypeParser: (() => (text: string) => text) as unknown as pg.CustomTypesConfig['getTypeParser'],
 };
@@ -43,10 +46,7 @@ export class PgLink {
     signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
-    const onAbort = () => {
-      aborted.reject(signal.reason);
-      this.close();
-    };
+    const onAbort = () => aborted.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       this.#client ??= this.#connect(aborted.promise);
@@ -61,7 +61,9 @@ export class PgLink {
       const answer = await Promise.race([client.query(query), aborted.promise]);
       return { rows: answer.rows, fields: answer.fields, count: answer.rowCount ?? 0 };
     } catch (error) {
-      throw signal.aborted ? signal.reason : error;
+      if (!signal.aborted) throw error;
+      await this.#giveUp();
+      throw signal.reason;
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
@@ -94,14 +96,34 @@ export class PgLink {
     client?.then(hangUp, () => undefined);
   }
 
-  async #connect(aborted: Promise<never>): Promise<pg.Client> {
-    const configs = this.#connection.configs().map((config) => ({
+  /** A statement that waits or computes is cancelled at the server, which would not notice for a while that we are gone. */
+  async #giveUp(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    const { processID } = (client ?? {}) as { processID?: number };
+    if (processID !== undefined) {
+      const late = Promise.withResolvers<never>();
+      late.promise.catch(() => undefined);
+      const timer = setTimeout(() => late.reject(new Error('too late')), cancelMsMax);
+      const other = connectAny(this.#configs(), late.promise);
+      const cancel = other.then((session) => session.query('select pg_cancel_backend($1)', [processID]));
+      await Promise.race([cancel, late.promise]).catch(() => undefined);
+      clearTimeout(timer);
+      other.then(hangUp, () => undefined);
+    }
+    this.close();
+  }
+
+  #configs(): pg.ClientConfig[] {
+    return this.#connection.configs().map((config) => ({
       ...config,
       application_name: 'carillon-sync',
       keepAlive: true,
       types: asTexts,
     }));
-    const client = await connectAny(configs, aborted);
+  }
+
+  async #connect(aborted: Promise<never>): Promise<pg.Client> {
+    const client = await connectAny(this.#configs(), aborted);
     await client.query(settings);
     return client;
   }

@@ -10,16 +10,7 @@ import { parseExactly } from './exact-json.ts';
 import { findTable, isIndexed } from './pg-catalog.ts';
 import { PgLink, type PgStatement, quoted } from './pg-link.ts';
 import type { SourceInput } from './sync-input.ts';
-import type {
-  BadRecord,
-  Cells,
-  JsonRecord,
-  Mark,
-  SyncPage,
-  SyncRow,
-  SyncSource,
-  SyncStart,
-} from './sync-page.ts';
+import type { BadRecord, JsonRecord, Mark, SyncPage, SyncRow, SyncSource, SyncStart } from './sync-page.ts';
 
 /** Behind this row. */
 type Position = { watermark: string; key: string[] };
@@ -75,7 +66,7 @@ export class PgSource implements SyncSource {
     for (;;) {
       const found = await this.#link.rows(this.#statement(plan, start.mark, position), signal);
       if (found.length === 0) return;
-      const page = this.#read(plan, found, mark);
+      const page = this.#read(plan, found, { start: start.mark, before: mark });
       ({ mark, position } = page);
       yield page;
       if (found.length < this.#input.pageSize) return;
@@ -147,18 +138,19 @@ export class PgSource implements SyncSource {
       where = `${at} >= ${param(mark.watermark, type)}`;
     }
     // Inside of the window that is read again the watermark stays where it is.
-    let isPast = 'true';
+    const isPast: string[] = [];
     if (mark !== null) {
       const known = mark.keys?.length === 1 ? mark.keys[0]! : null;
-      isPast =
+      const past =
         known === null
           ? `${at} > ${param(mark.watermark, type)}`
           : `(${order.join(', ')}) > (${[param(mark.watermark, type), ...ofKey(known)].join(', ')})`;
+      isPast.push(`(${past})::text`);
     }
     const isDeleted =
       tombstone === undefined
-        ? 'false'
-        : `coalesce(${columnOf(tombstone)}::text not in ('f', 'false', '0', ''), false)`;
+        ? []
+        : [`coalesce(${columnOf(tombstone)}::text not in ('f', 'false', '0', ''), false)::text`];
     const columns = plan.columns!;
     const data = this.#options.asCells
       ? columns.map(({ from }) => columnOf(from))
@@ -168,7 +160,7 @@ export class PgSource implements SyncSource {
     return {
       // A page has the same text each time; the first may have another.
       name: position === undefined ? 'first page' : 'page',
-      text: `select ${[...data, ...order, `${isDeleted}::text`, `(${isPast})::text`].join(', ')}
+      text: `select ${[...data, ...this.#layout(plan).added.map(columnOf), ...isDeleted, ...isPast].join(', ')}
         from ${this.#from} as s where ${where} order by ${order.join(', ')} limit ${pageSize}`,
       values,
     };
@@ -177,33 +169,41 @@ export class PgSource implements SyncSource {
   #read(
     plan: ColumnPlan,
     found: (string | null)[][],
-    before: Mark | null,
+    { start, before }: { start: Mark | null; before: Mark | null },
   ): SyncPage & { position: Position } {
-    const { key, watermark } = this.#input;
-    const width = this.#options.asCells ? plan.columns!.length : 1;
-    // Before the cells of a row become its data.
-    const last = found.at(-1)!;
-    const lastKey = last.slice(width + 1, width + 1 + key.length) as string[];
-    const position = { watermark: last[width]!, key: lastKey };
-    const isPast = last.at(-1) === 'true';
-    const mark = isPast ? { watermark: position.watermark, keys: [position.key] } : before;
+    const { key, watermark, tombstone } = this.#input;
+    const { at, width } = this.#layout(plan);
     const rows: SyncRow[] = [];
     const bad: BadRecord[] = [];
     for (const cells of found) {
-      const rowKey = cells.slice(width + 1, width + 1 + key.length);
+      const rowKey = at.slice(1).map((place) => cells[place] ?? null);
       if (rowKey.includes(null)) {
-        bad.push({ record: `${watermark} ${cells[width]}`, message: `Its key (${key.join(', ')}) is null.` });
+        bad.push({
+          record: `${watermark} ${cells[at[0]!]}`,
+          message: `Its key (${key.join(', ')}) is null.`,
+        });
         continue;
       }
-      const deleted = cells[width + 1 + key.length] === 'true';
-      rows.push({ key: rowKey as string[], deleted, data: this.#dataOf(cells, width) });
+      const deleted = tombstone !== undefined && cells[width] === 'true';
+      const data = this.#options.asCells ? cells : (parseExactly(cells[0]!) as JsonRecord);
+      rows.push({ key: rowKey as string[], deleted, data });
     }
+    const last = found.at(-1)!;
+    const [lastWatermark, ...lastKey] = at.map((place) => last[place]!);
+    const position = { watermark: lastWatermark!, key: lastKey };
+    const isPast = start === null || last.at(-1) === 'true';
+    const mark = isPast ? { watermark: position.watermark, keys: [position.key] } : before;
     return { rows, bad, position, mark };
   }
 
-  #dataOf(cells: (string | null)[], width: number): Cells | JsonRecord {
-    if (!this.#options.asCells) return parseExactly(cells[0]!) as JsonRecord;
-    cells.length = width;
-    return cells;
+  /** Where watermark and key stand in a row; behind the columns of the plan only what is not among them. */
+  #layout(plan: ColumnPlan): { at: number[]; added: string[]; width: number } {
+    const names = this.#options.asCells ? plan.columns!.map(({ from }) => from) : ['the record'];
+    const added: string[] = [];
+    const at = [this.#input.watermark, ...this.#input.key].map((name) => {
+      const known = this.#options.asCells ? names.indexOf(name) : -1;
+      return known === -1 ? names.length + added.push(name) - 1 : known;
+    });
+    return { at, added, width: names.length + added.length };
   }
 }
