@@ -1,6 +1,7 @@
 /** Writes a page to a target, and finds the records in it that the target refuses. */
+import { PackedRows } from './packed-rows.ts';
 import { nameOf } from './record-reader.ts';
-import { type BadRecord, RecordsRefused, type SyncRow, type SyncTarget } from './sync-page.ts';
+import { type BadRecord, RecordsRefused, type SyncRow, type SyncTarget, type Written } from './sync-page.ts';
 
 export type PageWritten = {
   /** Upserts that were taken. */
@@ -11,7 +12,7 @@ export type PageWritten = {
 };
 
 export type PageToWrite = {
-  rows: readonly SyncRow[];
+  rows: readonly SyncRow[] | PackedRows;
   /** The same when the page is written again. */
   name: string;
   /** The names of the key, for messages. */
@@ -51,8 +52,27 @@ export async function writePage(
     }
   }
 
-  await write(lastOfEach(page.rows), page.name);
+  if (page.rows instanceof PackedRows) {
+    const whole = await writeWhole(target, page.rows, signal);
+    if (whole !== null) return { ...whole, synced: page.rows.length, bad: [] };
+  }
+  const rows = page.rows instanceof PackedRows ? page.rows.rows() : page.rows;
+  await write(lastOfEach(rows), page.name);
   return written;
+}
+
+/** Null: something in it is refused. */
+async function writeWhole(
+  target: SyncTarget,
+  rows: PackedRows,
+  signal: AbortSignal,
+): Promise<Written | null> {
+  try {
+    return (await target.writePacked?.(rows, signal)) ?? null;
+  } catch (error) {
+    if (error instanceof RecordsRefused) return null;
+    throw error;
+  }
 }
 
 /** Of records with the same key the last one, in their order: no statement may write a row twice. */

@@ -6,14 +6,12 @@
 import type { LogLevel } from '../job.ts';
 import { invalidConfiguration } from '../storage/target-faults.ts';
 import type { ColumnPlan, SourceColumn } from './column-plan.ts';
-import { parseExactly } from './exact-json.ts';
 import { findTable, isIndexed } from './pg-catalog.ts';
-import { PgLink, type PgStatement, quoted } from './pg-link.ts';
+import { PgLink } from './pg-link.ts';
+import { type PageStart, type PgPage, PgPageQuery, type Position } from './pg-page-query.ts';
 import type { SourceInput } from './sync-input.ts';
-import type { BadRecord, JsonRecord, Mark, SyncPage, SyncRow, SyncSource, SyncStart } from './sync-page.ts';
+import type { SyncPage, SyncSource, SyncStart } from './sync-page.ts';
 
-/** Behind this row. */
-type Position = { watermark: string; key: string[] };
 /** `asCells`: for a target that takes Postgres' own texts. */
 type PgSourceOptions = { asCells: boolean; log(message: string, level?: LogLevel): void };
 
@@ -63,14 +61,31 @@ export class PgSource implements SyncSource {
     if (position === undefined && start.mark?.keys?.length === 1 && this.#input.lookback === undefined) {
       position = { watermark: start.mark.watermark, key: start.mark.keys[0]! };
     }
+    const query = new PgPageQuery({
+      input: this.#input,
+      plan,
+      from: this.#from,
+      columns: this.#columns,
+      asCells: this.#options.asCells,
+      begin: start.mark,
+    });
     for (;;) {
-      const found = await this.#link.rows(this.#statement(plan, start.mark, position), signal);
-      if (found.length === 0) return;
-      const page = this.#read(plan, found, { start: start.mark, before: mark });
+      const page = await this.#page(query, { position, mark }, signal);
+      if (page === null) return;
       ({ mark, position } = page);
       yield page;
-      if (found.length < this.#input.pageSize) return;
+      if (page.rows.length + page.bad.length < this.#input.pageSize) return;
     }
+  }
+
+  /** Packed where it can be; row by row to find a key that is null. */
+  async #page(query: PgPageQuery, at: PageStart, signal: AbortSignal): Promise<PgPage | null> {
+    if (query.isPackable) {
+      const [row] = await this.#link.rows(query.packed(at.position), signal);
+      const page = query.readPacked(row!, at.mark);
+      if (page !== 'has a null key') return page;
+    }
+    return query.read(await this.#link.rows(query.rows(at.position), signal), at.mark);
   }
 
   close(): void {
@@ -97,10 +112,6 @@ export class PgSource implements SyncSource {
     }
   }
 
-  #typeOf(column: string): string {
-    return this.#columns.get(column)?.type ?? 'text';
-  }
-
   #checkLookback(): void {
     const { lookback, watermark } = this.#input;
     const column = this.#columns.get(watermark);
@@ -110,100 +121,5 @@ export class PgSource implements SyncSource {
     throw invalidConfiguration(
       `\`source.lookback\` is a ${wants === 'N' ? 'number' : 'duration'}, and the watermark "${watermark}" is ${column.type}: write it as ${column.category === 'N' ? 'a number' : column.category === 'D' ? 'a duration' : 'neither, and leave it out'}.`,
     );
-  }
-
-  #statement(plan: ColumnPlan, mark: Mark | null, position: Position | undefined): PgStatement {
-    const { watermark, key, tombstone, pageSize, lookback } = this.#input;
-    const values: unknown[] = [];
-    const param = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
-    const columnOf = (name: string) => `s.${quoted(name)}`;
-    const order = [watermark, ...key].map(columnOf);
-    const at = columnOf(watermark);
-    const ofKey = (texts: readonly string[]) =>
-      texts.map((text, index) => param(text, this.#typeOf(key[index]!)));
-    const type = this.#typeOf(watermark);
-
-    let where = `${at} is not null`;
-    if (position !== undefined) {
-      const behind = [param(position.watermark, type), ...ofKey(position.key)];
-      where = `(${order.join(', ')}) > (${behind.join(', ')})`;
-    } else if (mark !== null && lookback !== undefined) {
-      const since = param(mark.watermark, type);
-      const back =
-        typeof lookback === 'number'
-          ? param(String(lookback), type)
-          : `make_interval(secs => ${param(lookback.ms / 1000, 'float8')})`;
-      where = `${at} >= ${since} - ${back}`;
-    } else if (mark !== null) {
-      where = `${at} >= ${param(mark.watermark, type)}`;
-    }
-    // Inside of the window that is read again the watermark stays where it is.
-    const isPast: string[] = [];
-    if (mark !== null) {
-      const known = mark.keys?.length === 1 ? mark.keys[0]! : null;
-      const past =
-        known === null
-          ? `${at} > ${param(mark.watermark, type)}`
-          : `(${order.join(', ')}) > (${[param(mark.watermark, type), ...ofKey(known)].join(', ')})`;
-      isPast.push(`(${past})::text`);
-    }
-    const isDeleted =
-      tombstone === undefined
-        ? []
-        : [`coalesce(${columnOf(tombstone)}::text not in ('f', 'false', '0', ''), false)::text`];
-    const columns = plan.columns!;
-    const data = this.#options.asCells
-      ? columns.map(({ from }) => columnOf(from))
-      : [
-          `(select row_to_json(r)::text from (select ${columns.map(({ from, to }) => `${columnOf(from)} as ${quoted(to)}`).join(', ')}) r)`,
-        ];
-    return {
-      // A page has the same text each time; the first may have another.
-      name: position === undefined ? 'first page' : 'page',
-      text: `select ${[...data, ...this.#layout(plan).added.map(columnOf), ...isDeleted, ...isPast].join(', ')}
-        from ${this.#from} as s where ${where} order by ${order.join(', ')} limit ${pageSize}`,
-      values,
-    };
-  }
-
-  #read(
-    plan: ColumnPlan,
-    found: (string | null)[][],
-    { start, before }: { start: Mark | null; before: Mark | null },
-  ): SyncPage & { position: Position } {
-    const { key, watermark, tombstone } = this.#input;
-    const { at, width } = this.#layout(plan);
-    const rows: SyncRow[] = [];
-    const bad: BadRecord[] = [];
-    for (const cells of found) {
-      const rowKey = at.slice(1).map((place) => cells[place] ?? null);
-      if (rowKey.includes(null)) {
-        bad.push({
-          record: `${watermark} ${cells[at[0]!]}`,
-          message: `Its key (${key.join(', ')}) is null.`,
-        });
-        continue;
-      }
-      const deleted = tombstone !== undefined && cells[width] === 'true';
-      const data = this.#options.asCells ? cells : (parseExactly(cells[0]!) as JsonRecord);
-      rows.push({ key: rowKey as string[], deleted, data });
-    }
-    const last = found.at(-1)!;
-    const [lastWatermark, ...lastKey] = at.map((place) => last[place]!);
-    const position = { watermark: lastWatermark!, key: lastKey };
-    const isPast = start === null || last.at(-1) === 'true';
-    const mark = isPast ? { watermark: position.watermark, keys: [position.key] } : before;
-    return { rows, bad, position, mark };
-  }
-
-  /** Where watermark and key stand in a row; behind the columns of the plan only what is not among them. */
-  #layout(plan: ColumnPlan): { at: number[]; added: string[]; width: number } {
-    const names = this.#options.asCells ? plan.columns!.map(({ from }) => from) : ['the record'];
-    const added: string[] = [];
-    const at = [this.#input.watermark, ...this.#input.key].map((name) => {
-      const known = this.#options.asCells ? names.indexOf(name) : -1;
-      return known === -1 ? names.length + added.push(name) - 1 : known;
-    });
-    return { at, added, width: names.length + added.length };
   }
 }

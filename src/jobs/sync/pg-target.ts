@@ -5,6 +5,7 @@
 import { codeOf, messageOf } from '../../errors.ts';
 import { invalidConfiguration, oneLine } from '../storage/target-faults.ts';
 import type { ColumnPlan, TargetColumn } from './column-plan.ts';
+import { arrayLiteral, isPackable, type PackedRows } from './packed-rows.ts';
 import { columnsOf, findTable, isUnique, type PgTable } from './pg-catalog.ts';
 import { PgLink, type PgStatement, quoted } from './pg-link.ts';
 import type { TargetInput } from './sync-input.ts';
@@ -58,6 +59,12 @@ export class PgTarget implements SyncTarget {
     if (gone.length > 0) deleted = await this.#do(this.#deletion(gone), signal);
     for (const statement of this.#upserts(kept)) changed += await this.#do(statement, signal);
     return { changed, deleted };
+  }
+
+  async writePacked({ columns }: PackedRows, signal: AbortSignal): Promise<Written> {
+    const names = this.#plan!.columns!.map(({ to }) => to);
+    const statement = { name: 'page', text: this.#upsert(names, cellsSource), values: columns };
+    return { changed: await this.#do(statement, signal), deleted: 0 };
   }
 
   close(): void {
@@ -138,18 +145,13 @@ export class PgTarget implements SyncTarget {
 
 type Typed = readonly [quotedName: string, column: TargetColumn];
 
-/** Kinds of types of which an array of single values can be made and taken apart again. */
-const unnestable = 'NSDBTIU';
-
 /**
  * Postgres' own texts, a column each. In the select list, where the values of a row are taken as they are needed: as
  * functions in `from` all of them would be put aside first, which costs a third more.
  */
 function cellsSource(typed: readonly Typed[]): string {
   const columns = typed.map(([, { type, category }], index) =>
-    unnestable.includes(category)
-      ? `unnest($${index + 1}::${type}[])`
-      : `unnest($${index + 1}::text[])::${type}`,
+    isPackable(category) ? `unnest($${index + 1}::${type}[])` : `unnest($${index + 1}::text[])::${type}`,
   );
   return `select ${columns.join(', ')}`;
 }
@@ -158,16 +160,4 @@ function cellsSource(typed: readonly Typed[]): string {
 function recordsSource(typed: readonly Typed[]): string {
   const names = typed.map(([name]) => `x.${name}`).join(', ');
   return `select ${names} from json_to_recordset($1::json) as x(${typed.map(([name, { type }]) => `${name} ${type}`).join(', ')})`;
-}
-
-/** One column of the rows as the text of an array of texts. */
-export function arrayLiteral(rows: readonly Cells[], index: number): string {
-  let text = '{';
-  for (let row = 0; row < rows.length; row += 1) {
-    const cell = rows[row]![index];
-    if (row > 0) text += ',';
-    if (cell === null || cell === undefined) text += 'NULL';
-    else text += /["\\]/.test(cell) ? `"${cell.replace(/["\\]/g, '\\$&')}"` : `"${cell}"`;
-  }
-  return `${text}}`;
 }

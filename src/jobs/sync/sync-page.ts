@@ -2,6 +2,7 @@
 
 import type { ColumnPlan, SourceColumn, TargetColumn } from './column-plan.ts';
 import type { JsonValue } from './exact-json.ts';
+import type { PackedRows } from './packed-rows.ts';
 
 /** As Postgres writes values, in the order of the plan's columns. Exact for every type that there is. */
 export type Cells = (string | null)[];
@@ -25,7 +26,7 @@ export type BadRecord = { record: string; message: string };
 export type Mark = { watermark: string; keys: string[][] | null };
 
 export type SyncPage = {
-  readonly rows: readonly SyncRow[];
+  readonly rows: readonly SyncRow[] | PackedRows;
   readonly bad: readonly BadRecord[];
   /** Where this run goes on behind the page. JSON, for the source alone. */
   readonly position: unknown;
@@ -64,6 +65,8 @@ export interface SyncTarget {
    * @throws RecordsRefused when some of the rows are at fault
    */
   write(rows: readonly SyncRow[], name: string, signal: AbortSignal): Promise<Written>;
+  /** As `write`, of a page that a source packed for it. */
+  writePacked?(rows: PackedRows, signal: AbortSignal): Promise<Written>;
   close(): void;
 }
 

@@ -27,13 +27,14 @@ it('rows of equal watermarks over page borders, and changes between pages, are n
     fc.asyncProperty(
       fc.uniqueArray(row, { selector: ({ id, part }) => `${id} ${part}`, maxLength: 60 }),
       fc.integer({ min: 1, max: 9 }),
+      fc.boolean(),
       fc.array(
         fc.array(fc.record({ id: fc.nat(30), part: row.map((r) => r.part), gone: fc.boolean() }), {
           maxLength: 3,
         }),
         { maxLength: 6 },
       ),
-      async (rows, pageSize, changes) => {
+      async (rows, pageSize, deletes, changes) => {
         for (const place of [from, to]) await place.sql.rows('delete from items');
         for (const { id, part, v } of rows)
           await from.sql.rows('insert into items values ($1, $2, $3, 0)', [id, part, v]);
@@ -47,7 +48,7 @@ it('rows of equal watermarks over page borders, and changes between pages, are n
             await from.sql.rows(
               `insert into items values ($1, $2, $3, $4, $5) on conflict (id, part) do update
                set v = excluded.v, note = excluded.note, gone = excluded.gone`,
-              [id, part, top, stamp, gone],
+              [id, part, top, stamp, deletes && gone],
             );
           }
         };
@@ -57,7 +58,7 @@ it('rows of equal watermarks over page borders, and changes between pages, are n
             table: 'items',
             watermark: 'v',
             key: ['id', 'part'],
-            tombstone: 'gone',
+            ...(deletes && { tombstone: 'gone' }),
             pageSize,
             lookback: 0,
           },
