@@ -21,12 +21,17 @@ import {
 /** SQLSTATEs that are about the rows: bad data, broken constraints, what a trigger raises, two rows that are one. */
 const aboutRows = /^(22|23|44|P0|21000)/;
 
+const preparedMax = 20;
+
 export class PgTarget implements SyncTarget {
   readonly #link: PgLink;
   readonly #tableName: string;
   #table: PgTable | undefined;
   #columns = new Map<string, TargetColumn>();
   #plan: ColumnPlan | undefined;
+  /** Nothing that could be in the way: a plain insert costs two thirds of an upsert. */
+  #wasEmpty = false;
+  readonly #names = new Map<string, string>();
 
   constructor(input: TargetInput) {
     this.#link = new PgLink(input.url, 'target');
@@ -48,6 +53,11 @@ export class PgTarget implements SyncTarget {
         `The key (${list}) is not unique in "${this.#tableName}": create unique index on ${this.#table!.sql} (${list}).`,
       );
     }
+    const [row] = await this.#link.rows(
+      { text: `select exists (select from ${this.#table!.sql})::text` },
+      signal,
+    );
+    this.#wasEmpty = row![0] === 'false';
     this.#plan = plan;
   }
 
@@ -57,14 +67,14 @@ export class PgTarget implements SyncTarget {
     const gone = rows.filter((row) => row.deleted);
     const kept = gone.length === 0 ? rows : rows.filter((row) => !row.deleted);
     if (gone.length > 0) deleted = await this.#do(this.#deletion(gone), signal);
-    for (const statement of this.#upserts(kept)) changed += await this.#do(statement, signal);
+    for (const upsert of this.#upserts(kept)) changed += await this.#upsert(upsert, signal);
     return { changed, deleted };
   }
 
   async writePacked({ columns }: PackedRows, signal: AbortSignal): Promise<Written> {
     const names = this.#plan!.columns!.map(({ to }) => to);
-    const statement = { name: 'page', text: this.#upsert(names, cellsSource), values: columns };
-    return { changed: await this.#do(statement, signal), deleted: 0 };
+    const upsert = { names, source: cellsSource, values: columns };
+    return { changed: await this.#upsert(upsert, signal), deleted: 0 };
   }
 
   close(): void {
@@ -83,20 +93,40 @@ export class PgTarget implements SyncTarget {
     }
   }
 
-  #upserts(rows: readonly SyncRow[]): PgStatement[] {
+  async #upsert(upsert: Upsert, signal: AbortSignal): Promise<number> {
+    if (this.#wasEmpty) {
+      try {
+        return await this.#do(this.#prepared(this.#insertText(upsert), upsert.values), signal);
+      } catch (error) {
+        // A row that is there by now, or twice in the page, is what upserts are for; other refusals they repeat.
+        if (!(error instanceof RecordsRefused)) throw error;
+        this.#wasEmpty = false;
+      }
+    }
+    const text = `${this.#insertText(upsert)} ${this.#onConflict(upsert.names)}`;
+    return await this.#do(this.#prepared(text, upsert.values), signal);
+  }
+
+  /** Records of many shapes make many statements: of those the first ones are planned once. */
+  #prepared(text: string, values: readonly string[]): PgStatement {
+    const known = this.#names.get(text);
+    if (known === undefined && this.#names.size >= preparedMax) return { text, values };
+    const name = known ?? `page ${this.#names.size}`;
+    this.#names.set(text, name);
+    return { name, text, values };
+  }
+
+  #upserts(rows: readonly SyncRow[]): Upsert[] {
     if (rows.length === 0) return [];
-    const planned = this.#plan!.columns;
-    if (planned !== null && Array.isArray(rows[0]!.data)) {
-      const names = planned.map(({ to }) => to);
+    const planned = this.#plan!.columns?.map(({ to }) => to);
+    if (planned !== undefined && Array.isArray(rows[0]!.data)) {
       const cells = rows.map((row) => row.data as Cells);
-      const values = names.map((_, index) => arrayLiteral(cells, index));
-      return [{ name: 'page', text: this.#upsert(names, cellsSource), values }];
+      const values = planned.map((_, index) => arrayLiteral(cells, index));
+      return [{ names: planned, source: cellsSource, values }];
     }
     const records = rows.map((row) => row.data as JsonRecord);
-    if (planned !== null) {
-      const names = planned.map(({ to }) => to);
-      return [{ name: 'page', text: this.#upsert(names, recordsSource), values: [JSON.stringify(records)] }];
-    }
+    if (planned !== undefined)
+      return [{ names: planned, source: recordsSource, values: [JSON.stringify(records)] }];
     // A field that a record does not have is left as it is, or to its default.
     const groups = new Map<string, JsonRecord[]>();
     for (const record of records) {
@@ -106,25 +136,28 @@ export class PgTarget implements SyncTarget {
       else group.push(record);
     }
     return [...groups].map(([shape, group]) => ({
-      text: this.#upsert(JSON.parse(shape) as string[], recordsSource),
+      names: JSON.parse(shape) as string[],
+      source: recordsSource,
       values: [JSON.stringify(group)],
     }));
   }
 
-  #upsert(names: readonly string[], sourceOf: (typed: readonly Typed[]) => string): string {
-    const key = this.#plan!.key.map(({ to }) => to);
+  #insertText({ names, source }: Upsert): string {
     const typed = names.map((name): Typed => [quoted(name), this.#columns.get(name)!]);
+    const overriding = this.#table!.kind === 'v' ? '' : 'overriding system value';
+    const list = typed.map(([name]) => name).join(', ');
+    return `insert into ${this.#table!.sql} as t (${list}) ${overriding} ${source(typed)}`;
+  }
+
+  #onConflict(names: readonly string[]): string {
+    const key = this.#plan!.key.map(({ to }) => to);
     const others = names.filter((name) => !key.includes(name)).map(quoted);
-    const sets = others.map((name) => `${name} = excluded.${name}`);
+    const conflict = `on conflict (${key.map(quoted).join(', ')})`;
+    if (others.length === 0) return `${conflict} do nothing`;
+    const sets = others.map((name) => `${name} = excluded.${name}`).join(', ');
     // As texts, since not every type has an equality; exact at that.
     const all = (from: string) => others.map((name) => `${from}.${name}::text`).join(', ');
-    const action =
-      others.length === 0
-        ? 'do nothing'
-        : `do update set ${sets.join(', ')} where row(${all('t')}) is distinct from row(${all('excluded')})`;
-    const overriding = this.#table!.kind === 'v' ? '' : 'overriding system value';
-    return `insert into ${this.#table!.sql} as t (${typed.map(([name]) => name).join(', ')}) ${overriding}
-      ${sourceOf(typed)} on conflict (${key.map(quoted).join(', ')}) ${action}`;
+    return `${conflict} do update set ${sets} where row(${all('t')}) is distinct from row(${all('excluded')})`;
   }
 
   #deletion(rows: readonly SyncRow[]): PgStatement {
@@ -143,6 +176,12 @@ export class PgTarget implements SyncTarget {
   }
 }
 
+/** `source`: what makes rows of the values. */
+type Upsert = {
+  names: readonly string[];
+  source: (typed: readonly Typed[]) => string;
+  values: readonly string[];
+};
 type Typed = readonly [quotedName: string, column: TargetColumn];
 
 /**

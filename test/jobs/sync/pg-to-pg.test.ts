@@ -291,3 +291,14 @@ it('a source without an index for its pages is told of', async () => {
   await sync(id);
   expect(logs.join()).toContain('no index of "orders" begins with "changed"');
 });
+
+it('a table that was empty, and is filled by somebody else meanwhile, is synced all the same', async () => {
+  const { from, to, sync, id, same } = await setup({ source: { pageSize: 10 } });
+  await from.sql.rows(fill(1, 40, `'2026-01-01'`));
+  // With the first row of ours comes one of a later page.
+  await to.sql.rows(`create function meddle() returns trigger language plpgsql as $$ begin
+      if new.id = 1 then insert into orders values (25, 'theirs', '2020-01-01'); end if; return new; end $$;
+    create trigger meddle before insert on orders for each row execute function meddle()`);
+  expect(await sync(id)).toMatchObject({ syncedRecords: 40, changedRecords: 40, badRecords: 0 });
+  await same();
+});

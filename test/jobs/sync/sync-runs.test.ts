@@ -87,7 +87,7 @@ it('a cancel ends the process while it waits in the middle of a page', async () 
   const { rig, from, to, input, schedule } = await setup();
   await from.sql.rows('insert into items select g, g from generate_series(1, 25) g');
   await to.sql.rows('begin');
-  await to.sql.rows('lock table items in access exclusive mode');
+  await to.sql.rows('lock table items in share row exclusive mode');
   const { id } = await rig.schedules.trigger(await schedule(input), {});
   await waitFor(async () => (await rig.detail(id)).steps.some(({ name }) => name === 'sync-data'), {
     timeoutMs: 30_000,
