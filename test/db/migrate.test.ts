@@ -61,6 +61,7 @@ describe('migrate', () => {
       'schedule_states',
       'schedules',
       'secrets',
+      'sync_watermarks',
       'workers',
     ]);
     await query(`select graphile_worker.add_job('run/default')`);
