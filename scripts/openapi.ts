@@ -15,6 +15,7 @@ import type { QueueService } from '../src/queues/queue-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
+import type { WatermarkService } from '../src/runs/watermark-service.ts';
 import type { ApplyService } from '../src/schedules/apply-service.ts';
 import type { BackfillService } from '../src/schedules/backfill-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
@@ -45,6 +46,7 @@ export async function renderDocument(): Promise<string> {
     queues: {} as QueueService,
     notifications: {} as NotificationService,
     runs: {} as RunService,
+    watermarks: {} as WatermarkService,
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
     jobCatalog: createJobRegistry(

@@ -36,9 +36,11 @@ import { scheduleHistoryRoutes } from './routes/schedule-history.ts';
 import { scheduleTimeRoutes } from './routes/schedule-times.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { secretRoutes } from './routes/secrets.ts';
+import { watermarkRoutes } from './routes/watermarks.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { BackupService } from './runs/backup-service.ts';
 import type { RunService } from './runs/run-service.ts';
+import type { WatermarkService } from './runs/watermark-service.ts';
 import type { ApplyService } from './schedules/apply-service.ts';
 import type { BackfillService } from './schedules/backfill-service.ts';
 import type { CalendarService } from './schedules/calendar-service.ts';
@@ -62,6 +64,7 @@ export type AppParts = {
   notifications: NotificationService;
   outlook: OutlookService;
   runs: RunService;
+  watermarks: WatermarkService;
   jobCatalog: JobCatalog;
   health: HealthService;
   metrics: Metrics;
@@ -155,6 +158,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     scheduleApplyRoutes(guarded, parts.documents, parts.jobCatalog);
     scheduleHistoryRoutes(guarded, parts.schedules, parts.history);
     scheduleTimeRoutes(guarded, parts.schedules, parts.outlook);
+    watermarkRoutes(guarded, parts.watermarks);
     forecastRoutes(guarded, parts.outlook);
     calendarRoutes(guarded, parts.calendars);
     secretRoutes(guarded, parts.secrets);

@@ -35,6 +35,7 @@ import { createWebhookSender } from './notifications/webhook.ts';
 import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createWatermarkService } from './runs/watermark-service.ts';
 import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
@@ -270,6 +271,7 @@ export async function startService({
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
     notifications: createNotificationService({ db: api.db }),
+    watermarks: createWatermarkService({ db: api.db, clock }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,

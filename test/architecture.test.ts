@@ -86,9 +86,15 @@ describe('the layers', () => {
     const above = ['runs', 'schedules', 'secrets', 'queues', 'jobs', 'notifications', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
-    const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
-      (name) => `runs/${name}`,
-    );
+    const types = [
+      'run.ts',
+      'run-state.ts',
+      'backup.ts',
+      'sync-watermark.ts',
+      'page.ts',
+      'retry-policy.ts',
+      'run-id.ts',
+    ].map((name) => `runs/${name}`);
     const ofSchedules = [
       ...[
         'schedule.ts',
@@ -173,6 +179,7 @@ describe('pure files', () => {
     'schedules/upcoming.ts',
     'runs/backup-service.ts',
     'runs/run-service.ts',
+    'runs/watermark-service.ts',
     'runs/batcher.ts',
     'queues/queue-service.ts',
   ];

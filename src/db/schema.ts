@@ -695,3 +695,31 @@ export const outages = pgTable(
   },
   (t) => [check('outages_order_check', sql`${t.fromAt} < ${t.untilAt}`)],
 );
+
+/** How far the runs of a sync schedule have come. Moved with each page that is stored. */
+export const syncWatermarks = pgTable(
+  'sync_watermarks',
+  {
+    scheduleId: uuid('schedule_id').primaryKey(),
+    /** As the source writes it; null: from the start. */
+    watermark: text('watermark'),
+    /** Of the records that have just this watermark those that are stored; null: not known. */
+    keys: jsonb('keys').$type<string[][]>(),
+    /** What source and target it belongs to. */
+    about: text('about'),
+    /** The run that moved it last; null: set by hand. */
+    runId: uuid('run_id'),
+    /** Where that run is, for its next attempt. */
+    runState: jsonb('run_state'),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (t) => [
+    foreignKey({
+      columns: [t.scheduleId],
+      foreignColumns: [schedules.id],
+      name: 'sync_watermarks_schedule_fk',
+    }).onDelete('cascade'),
+    check('sync_watermarks_keys_check', sql`${t.keys} is null or ${t.watermark} is not null`),
+    check('sync_watermarks_run_check', sql`${t.runState} is null or ${t.runId} is not null`),
+  ],
+);

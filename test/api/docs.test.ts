@@ -32,11 +32,20 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
   expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
 });
 
-/** The schedule `ping` of the examples, a run or a backfill of it that has ended or, for a cancel, has not, and a task. */
+/** The schedules `ping` and `hourly-sync` of the examples, a run or a backfill of it that has ended or, for a cancel, has not, and a task. */
 async function prepare(name: string): Promise<{ prepared: string; task: string }> {
   await api.create('ping', {
     labels: { team: 'data' },
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
+  });
+  await api.create('hourly-sync', {
+    job: {
+      type: 'sync',
+      input: {
+        source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+        target: { url: 'file:///srv/orders.ndjson' },
+      },
+    },
   });
   await api.put('/calendars/cn-holidays', { dates: [] });
   await api.put('/secrets/warehouse-password', { value: 'hunter2' });
@@ -61,7 +70,8 @@ test.each(operations)('$name works as its example shows it', async ({ path, meth
   const { prepared, task } = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
-  if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
+  if (path.startsWith('/schedules/{id}'))
+    expect(example).toBe(path.endsWith('/watermark') ? 'hourly-sync' : 'ping');
   const url = path
     .replace('/tasks/{id}', `/tasks/${task}`)
     .replace(/\{(id|name)\}/, /^\/(runs|backfills)/.test(path) ? prepared : String(example));

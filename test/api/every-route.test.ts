@@ -18,6 +18,14 @@ const routes = Object.entries(paths).flatMap(([path, operations]) =>
     name: `${method} ${path}`,
   })),
 );
+/** The job of a schedule that has a watermark. */
+const syncing = {
+  type: 'sync',
+  input: {
+    source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+    target: { url: 'file:///srv/orders.ndjson' },
+  },
+};
 const nobody = '018f2f6e-7a00-7000-8000-000000000001';
 let run: string;
 let backfill: string;
@@ -27,12 +35,19 @@ beforeAll(async () => {
   run = (await api.trigger('ping')).id;
   const range = { start: '2026-02-01T00:00:00Z', end: '2026-02-01T00:01:00Z' };
   backfill = (await api.post('/schedules/ping/backfill', range)).body.id;
+  await api.create('hourly-sync', { job: syncing });
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
   await api.put('/secrets/ping', { value: 'hunter2' });
   task = (await api.post('/queues/ping/tasks', { url: 'http://127.0.0.1:3000/healthz' })).body.id;
 });
 const idOf = (path: string) =>
-  path.startsWith('/runs') ? run : path.startsWith('/backfills') ? backfill : 'ping';
+  path.startsWith('/runs')
+    ? run
+    : path.startsWith('/backfills')
+      ? backfill
+      : path.endsWith('/watermark')
+        ? 'hourly-sync'
+        : 'ping';
 const fill = (path: string) =>
   path.replace('/tasks/{id}', `/tasks/${task}`).replace(/\{(id|name)\}/, idOf(path));
 
@@ -46,6 +61,7 @@ test('the contract’s routes of this version are all there', () => {
       ...['pause', 'resume', 'stop', 'apply'].map((name) => `post /schedules/${name}`),
       ...['runs', 'upcoming', 'history'].map((name) => `get /schedules/{id}/${name}`),
       'get /schedules/export',
+      ...['get', 'put'].map((method) => `${method} /schedules/{id}/watermark`),
       ...[
         'get /runs',
         'get /runs/{id}',
@@ -144,7 +160,7 @@ describe('ids and names both work in every path below /schedules', () => {
 
   test.each(below)('$name', async ({ method, path }) => {
     for (const kind of ['name', 'id', 'id in capitals']) {
-      const { id } = await api.create('每日备份');
+      const { id } = await api.create('每日备份', path.endsWith('/watermark') ? { job: syncing } : {});
       const ref = { name: encodeURIComponent('每日备份'), id, 'id in capitals': id.toUpperCase() }[kind];
       const request = api.agent[method as 'post'](path.replace(/\{(id|name)\}/, String(ref)));
       const response = method === 'get' ? await request : await request.send(body(path));

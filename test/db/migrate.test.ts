@@ -71,6 +71,7 @@ describe('migrate', () => {
       'schedule_versions',
       'schedules',
       'secrets',
+      'sync_watermarks',
       'workers',
     ]);
     await query(`select graphile_worker.add_job('run/default')`);

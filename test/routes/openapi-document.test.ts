@@ -119,6 +119,7 @@ test('a body may be left out just where nothing in it is required', () => {
     'POST /schedules/{id}/rollback',
     'PUT /calendars/{name}',
     'PUT /schedules/{id}',
+    'PUT /schedules/{id}/watermark',
     'PUT /secrets/{name}',
   ]);
 });

@@ -58,6 +58,8 @@ export const jobCatalog: JobCatalog = {
 /** The least that a schedule needs, as a body. */
 export const ping = { name: 'ping', every: '5s', job: { type: 'echo', input: { text: 'hi' } } };
 
+const watermark = { scheduleId, watermark: '7', runId: null, updatedAtMs: nowMs };
+
 export function specOf(changes: Partial<ScheduleSpec> = {}): ScheduleSpec {
   return {
     name: 'ping',
@@ -158,6 +160,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     backfills: recording(calls, backfillAnswers),
     queues: queueAnswers,
     notifications: { list: async () => ({ items: [], next: null }) },
+    watermarks: { get: async () => watermark, set: async () => watermark },
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,

@@ -14,6 +14,7 @@ import { createMetrics } from '../../src/metrics.ts';
 import { createNotificationService } from '../../src/notifications/notification-service.ts';
 import { createQueueService } from '../../src/queues/queue-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
+import { createWatermarkService } from '../../src/runs/watermark-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
@@ -73,6 +74,7 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
     notifications: createNotificationService({ db: house.db }),
+    watermarks: createWatermarkService({ db: house.db, clock }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,

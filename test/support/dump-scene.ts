@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { findClient, type PgClient } from '../../src/jobs/backup/pg-client.ts';
 import { dumpDatabase } from '../../src/jobs/backup/pg-dump.ts';
-import { serverVersion } from '../../src/jobs/backup/pg-session.ts';
+import { serverVersion } from '../../src/jobs/postgres/pg-session.ts';
 import { databaseUrl, withClient } from './postgres-server.ts';
 import { fillRichly } from './rich-database.ts';
 import { type SystemPostgres, startSystemPostgres } from './system-postgres.ts';

@@ -8,14 +8,14 @@ import { messageOf } from '../../errors.ts';
 import { type Backup, expired } from '../../runs/backup.ts';
 import { receiversOf } from '../../schedules/notify.ts';
 import { defineJob, type JobContext, JobError } from '../job.ts';
+import type { StorageTarget } from '../storage/storage-target.ts';
+import { backupDamaged } from '../storage/target-faults.ts';
 import { type BackupInput, backupInput, backupOutput } from './backup-input.ts';
-import type { BackupTarget } from './backup-target.ts';
 import { type BackupSettings, type BackupTools, withTools } from './backup-tools.ts';
 import { performBackup } from './perform-backup.ts';
 import { verifyDump } from './pg-restore.ts';
 import { checkSeal } from './seal-check.ts';
 import { opened } from './sealed-stream.ts';
-import { backupDamaged } from './target-faults.ts';
 import { checkTree } from './tree-check.ts';
 
 const dayMs = 86_400_000;
@@ -118,7 +118,7 @@ async function validate(
   return { valid: true };
 }
 
-async function checkArchive(target: BackupTarget, backup: Backup, signal: AbortSignal): Promise<void> {
+async function checkArchive(target: StorageTarget, backup: Backup, signal: AbortSignal): Promise<void> {
   await checkSeal(target, backup.manifest!, backup.manifestSha256!, signal);
   const archive = opened(await target.get(backup.object, { signal }), signal);
   const manifest = opened(await target.get(backup.manifest!, { signal }), signal);

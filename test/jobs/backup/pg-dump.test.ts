@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { findClient, type PgClient } from '../../../src/jobs/backup/pg-client.ts';
 import { dumpDatabase } from '../../../src/jobs/backup/pg-dump.ts';
 import { listDump, restoreDump } from '../../../src/jobs/backup/pg-restore.ts';
-import { serverVersion } from '../../../src/jobs/backup/pg-session.ts';
+import { serverVersion } from '../../../src/jobs/postgres/pg-session.ts';
 import { children, type DumpScene, startRichDumpScene } from '../../support/dump-scene.ts';
 import { withClient } from '../../support/postgres-server.ts';
 import { findSystemPostgres } from '../../support/system-postgres.ts';

@@ -1,9 +1,9 @@
-/** A short session of our own, for what is to be known before Postgres' programs are called. */
+/** Sessions of our own with databases that jobs are given. */
 import pg from 'pg';
 import { codeOf } from '../../errors.ts';
+import { messageOf } from '../storage/target-faults.ts';
 import { type PgConnection, readConnection } from './pg-connection.ts';
-import { type DatabaseRole, sessionFault } from './pg-faults.ts';
-import { messageOf } from './target-faults.ts';
+import { type DatabaseRole, sessionFault } from './pg-session-faults.ts';
 
 export type SessionOptions = { role: DatabaseRole; signal?: AbortSignal | undefined; database?: string };
 
@@ -25,7 +25,7 @@ export async function withSession<T>(
   signal?.addEventListener('abort', onAbort, { once: true });
   let client: pg.Client | undefined;
   try {
-    client = await connect(connection.configs(database), aborted.promise);
+    client = await connectAny(connection.configs(database), aborted.promise);
     return await Promise.race([work(client), aborted.promise]);
   } catch (error) {
     throw signal?.aborted ? signal.reason : sessionFault(error, connection, role);
@@ -35,8 +35,16 @@ export async function withSession<T>(
   }
 }
 
-/** One wants encryption that the other has not, or the other way round: then by the next config. */
-async function connect([config, ...others]: pg.ClientConfig[], aborted: Promise<never>): Promise<pg.Client> {
+/**
+ * One wants encryption that the other has not, or the other way round: then by the next config. Who calls it ends the
+ * client, also by `hangUp`.
+ *
+ * @param aborted rejects when nobody waits any more
+ */
+export async function connectAny(
+  [config, ...others]: pg.ClientConfig[],
+  aborted: Promise<never>,
+): Promise<pg.Client> {
   const client = new pg.Client(config);
   client.on('error', () => undefined); // the query's rejection tells
   try {
@@ -47,14 +55,14 @@ async function connect([config, ...others]: pg.ClientConfig[], aborted: Promise<
     const isOfEncryption = codeOf(error) === '28000' || /does not support SSL/.test(messageOf(error));
     if (others.length === 0 || !isOfEncryption) throw error;
     // What the second way is told matters only when it gets further than a refusal of encryption.
-    return await connect(others, aborted).catch((second) => {
+    return await connectAny(others, aborted).catch((second) => {
       throw /does not support SSL/.test(messageOf(second)) ? error : second;
     });
   }
 }
 
 /** Not awaited: with a query in flight it cuts the connection, and a server that is away never answers. */
-function hangUp(client: pg.Client): void {
+export function hangUp(client: pg.Client): void {
   client.end().catch(() => undefined);
 }
 

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type BackupTarget, openTarget } from '../../../src/jobs/backup/backup-target.ts';
+import { openTarget, type StorageTarget } from '../../../src/jobs/storage/storage-target.ts';
 import { startS3Server } from '../../support/s3-server.ts';
 
 const MiB = 1024 * 1024;
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 type Scene = {
-  target: BackupTarget /** Of all that lies there, hidden things and parts included. */;
+  target: StorageTarget /** Of all that lies there, hidden things and parts included. */;
   leftovers(): Promise<string[]>;
 };
 
@@ -39,7 +39,7 @@ async function bucket(): Promise<Scene> {
   return { target, leftovers: async () => [...keys(), ...server.uploads.keys()].sort() };
 }
 
-async function names(target: BackupTarget, prefix?: string): Promise<string[]> {
+async function names(target: StorageTarget, prefix?: string): Promise<string[]> {
   return (await Array.fromAsync(target.list(prefix))).map((each) => each.name);
 }
 

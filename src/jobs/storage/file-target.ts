@@ -1,5 +1,5 @@
 /**
- * Backups in a folder. A file gets its name when all of it is on the disk: written under a passing name, synced,
+ * Files in a folder. A file gets its name when all of it is on the disk: written under a passing name, synced,
  * renamed, and the folder synced, in this order. A power cut leaves the old file or the new one, never half of one.
  */
 import { randomBytes } from 'node:crypto';
@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { codeOf } from '../../errors.ts';
-import type { Abortable, BackupTarget, PutOptions, StoredFile, TargetOptions } from './backup-target.ts';
+import type { Abortable, PutOptions, StorageTarget, StoredFile, TargetOptions } from './storage-target.ts';
 import { backupMissing, fileFault, invalidConfiguration } from './target-faults.ts';
 import { byBytes, checkName } from './target-name.ts';
 import { relayed } from './target-stream.ts';
@@ -18,11 +18,11 @@ const partPattern = /^\.carillon-[0-9a-f]{16}\.part$/;
 /** What is older was left by a killed process: whoever still writes keeps its file young. */
 const partAgeMsMax = 24 * 60 * 60 * 1000;
 
-export function openFileTarget(location: string, options: Pick<TargetOptions, 'now'>): BackupTarget {
+export function openFileTarget(location: string, options: Pick<TargetOptions, 'now'>): StorageTarget {
   return new FileTarget(folderOf(location), options);
 }
 
-class FileTarget implements BackupTarget {
+class FileTarget implements StorageTarget {
   readonly location: string;
   readonly #folder: string;
   readonly #clock: Pick<TargetOptions, 'now'>;
@@ -171,11 +171,11 @@ class FileTarget implements BackupTarget {
 function folderOf(location: string): string {
   const url = URL.canParse(location) ? new URL(location) : undefined;
   if (url === undefined || !/^file:\/\//i.test(location)) {
-    throw invalidConfiguration('A folder for backups is written as file:///folder/, with three slashes.');
+    throw invalidConfiguration('A folder is written as file:///folder/, with three slashes.');
   }
   if (url.host !== '' || url.search !== '' || url.hash !== '') {
     throw invalidConfiguration(
-      'A folder for backups is written as file:///folder/: without a host (mount its share instead), "?" and "#"' +
+      'A folder is written as file:///folder/: without a host (mount its share instead), "?" and "#"' +
         ' (in a name: %3F and %23).',
     );
   }
@@ -185,9 +185,7 @@ function folderOf(location: string): string {
   } catch {
     // %2F, or a broken escape
   }
-  throw invalidConfiguration(
-    'A folder for backups is written as file:///folder/, its path in valid %-escapes.',
-  );
+  throw invalidConfiguration('A folder is written as file:///folder/, its path in valid %-escapes.');
 }
 
 /** Makes the rename last. Some systems cannot sync a folder and need not. */

@@ -1,4 +1,4 @@
-/** What goes wrong with the places and the databases of a backup, as faults that a retry policy can tell apart. */
+/** What goes wrong with the places and the databases of jobs, as faults that a retry policy can tell apart. */
 import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
 

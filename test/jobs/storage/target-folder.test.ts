@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openTarget } from '../../../src/jobs/backup/backup-target.ts';
-import { fileFault } from '../../../src/jobs/backup/target-faults.ts';
+import { openTarget } from '../../../src/jobs/storage/storage-target.ts';
+import { fileFault } from '../../../src/jobs/storage/target-faults.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const isRoot = process.getuid?.() === 0;

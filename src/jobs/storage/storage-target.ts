@@ -1,4 +1,4 @@
-/** Where backups are kept. One interface for a folder and for a bucket, so that the job does not care. */
+/** Where jobs keep files. One interface for a folder and for a bucket, so that the job does not care. */
 import type { Readable } from 'node:stream';
 import { openFileTarget } from './file-target.ts';
 import type { S3Options } from './s3-client.ts';
@@ -9,7 +9,7 @@ import { invalidConfiguration } from './target-faults.ts';
  * Faults of all methods: `InvalidConfiguration` (not retryable; says what to do), `TargetUnreachable`, `TargetFull` and
  * `TargetRefused` (retryable). An abort rejects with the signal's reason.
  */
-export interface BackupTarget {
+export interface StorageTarget {
   /** As given, in its one normal spelling, with a slash at the end; never with credentials. */
   readonly location: string;
   /** Reachable, readable and writable now, or a fault that says why not. */
@@ -53,11 +53,11 @@ export type TargetOptions = {
  * @param location `file:///folder/` or `s3://bucket/prefix/`
  * @throws JobError `InvalidConfiguration`, without the location when it may hold a password
  */
-export function openTarget(location: string, options: TargetOptions): BackupTarget {
+export function openTarget(location: string, options: TargetOptions): StorageTarget {
   const scheme = /^[a-z][a-z0-9+.-]*(?=:)/i.exec(location)?.[0]?.toLowerCase();
   if (scheme === 'file') return openFileTarget(location, options);
   if (scheme === 's3') return openS3Target(location, options.s3 ?? {});
   throw invalidConfiguration(
-    `A place for backups is file:///folder/ or s3://bucket/prefix/${scheme === undefined ? '' : `, not ${scheme}:`}.`,
+    `A place for files is file:///folder/ or s3://bucket/prefix/${scheme === undefined ? '' : `, not ${scheme}:`}.`,
   );
 }

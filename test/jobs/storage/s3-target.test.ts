@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openTarget } from '../../../src/jobs/backup/backup-target.ts';
-import { s3Fault } from '../../../src/jobs/backup/s3-faults.ts';
+import { s3Fault } from '../../../src/jobs/storage/s3-faults.ts';
+import { openTarget } from '../../../src/jobs/storage/storage-target.ts';
 import { type Refusal, startS3Server } from '../../support/s3-server.ts';
 
 const MiB = 1024 * 1024;
@@ -238,7 +238,7 @@ it('the SDK is not loaded before a bucket is used', () => {
     import { registerHooks } from 'node:module';
     const seen = [];
     registerHooks({ resolve: (name, context, next) => { seen.push(name); return next(name, context); } });
-    const { openTarget } = await import('./src/jobs/backup/backup-target.ts');
+    const { openTarget } = await import('./src/jobs/storage/storage-target.ts');
     openTarget('s3://bucket/', { now: () => 0 });
     process.stdout.write(JSON.stringify(seen.filter((name) => /aws|smithy/.test(name))));`;
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });

@@ -1,9 +1,9 @@
-/** Backups in a bucket of S3, or of what speaks like it. */
+/** Files in a bucket of S3, or of what speaks like it. */
 import { Readable } from 'node:stream';
-import type { Abortable, BackupTarget, PutOptions, StoredFile } from './backup-target.ts';
 import { openS3, type S3Access, type S3Options } from './s3-client.ts';
 import { isMissing, s3Fault } from './s3-faults.ts';
 import { ContentFault, uploadInParts } from './s3-upload.ts';
+import type { Abortable, PutOptions, StorageTarget, StoredFile } from './storage-target.ts';
 import { backupMissing, invalidConfiguration } from './target-faults.ts';
 import { checkName } from './target-name.ts';
 import { relayed } from './target-stream.ts';
@@ -11,11 +11,11 @@ import { relayed } from './target-stream.ts';
 /** Written and deleted by `check`; the same each time, so that nothing piles up where deleting is not allowed. */
 const probeName = '.carillon-check';
 
-export function openS3Target(location: string, options: S3Options): BackupTarget {
+export function openS3Target(location: string, options: S3Options): StorageTarget {
   return new S3Target(placeOf(location), options);
 }
 
-class S3Target implements BackupTarget {
+class S3Target implements StorageTarget {
   readonly location: string;
   readonly #bucket: string;
   readonly #prefix: string;
@@ -158,9 +158,7 @@ function placeOf(location: string): Place {
   }
   // Uppercase and underscores are in names of old.
   if (!/^[a-z0-9][a-z0-9._-]{1,253}[a-z0-9]$/i.test(bucket)) {
-    throw invalidConfiguration(
-      'A bucket for backups is written as s3://bucket/prefix/; this names no bucket.',
-    );
+    throw invalidConfiguration('A bucket is written as s3://bucket/prefix/; this names no bucket.');
   }
   if (/[?#\p{Cc}]/u.test(prefix) || prefix.startsWith('/')) {
     throw invalidConfiguration(

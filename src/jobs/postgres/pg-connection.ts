@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type pg from 'pg';
 import { codeOf } from '../../errors.ts';
-import { invalidConfiguration, oneLine } from './target-faults.ts';
+import { invalidConfiguration, oneLine } from '../storage/target-faults.ts';
 
 export type PgConnection = {
   readonly database: string;
