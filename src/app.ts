@@ -27,6 +27,7 @@ import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-pat
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { notificationRoutes } from './routes/notifications.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
+import { refuseUnknownQueries } from './routes/query-wire.ts';
 import { queueRoutes } from './routes/queues.ts';
 import { runRoutes } from './routes/runs.ts';
 import { scheduleApplyRoutes } from './routes/schedule-apply.ts';
@@ -150,6 +151,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   healthRoutes(app, parts.health, parts.clock, parts.version);
   await app.register(async (guarded: ZodApp) => {
     for (const hook of [...guard, refuseShadowed(paths)]) guarded.addHook('onRequest', hook);
+    refuseUnknownQueries(guarded);
     metricsRoutes(guarded, parts.metrics);
     if (!parts.serveApi) return;
     scheduleRoutes(guarded, parts.schedules, parts.jobCatalog);

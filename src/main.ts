@@ -5,6 +5,7 @@ import pino from 'pino';
 import { banner } from './banner.ts';
 import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
+import { watchParent } from './end-with-parent.ts';
 import { messageOf } from './errors.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
@@ -72,6 +73,9 @@ async function main(): Promise<void> {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void shutDown(signal, exitCodes.ok));
+  // Only under npm: who starts the program itself may well end before it does.
+  if (process.env.npm_lifecycle_event !== undefined)
+    watchParent(() => void shutDown('npm, which started this, has ended', exitCodes.ok));
   // A program that does not know its own state must not go on; what it had claimed is brought back by the lease.
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
@@ -104,7 +108,9 @@ async function main(): Promise<void> {
     );
   } catch (error) {
     if (stoppingSinceMs !== null) return;
-    logger.fatal({ err: error }, `could not start: ${hint(error, config)}`);
+    const known = hint(error, config);
+    if (known === null) logger.fatal({ err: error }, `could not start: ${messageOf(error)}`);
+    else logger.fatal(`could not start: ${known}`);
     await stopDatabase().catch(() => {});
     process.exit(exitCodes.fault);
   }
@@ -123,16 +129,16 @@ function readConfig(): Config | null {
   }
 }
 
-function hint(error: unknown, config: Config): string {
-  const message = messageOf(error);
+/** What to do about it, where that is known. */
+function hint(error: unknown, config: Config): string | null {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'EADDRINUSE')
-    return `port ${config.port} is taken. Stop what listens there, or set PORT (PORT=0 finds a free one).`;
+    return `port ${config.port} is taken, perhaps by a Carillon that still runs. Stop what listens there, or set PORT (PORT=0 finds a free one).`;
   if (code === 'EACCES' && config.port < 1024)
     return `port ${config.port} needs privileges; set PORT to one above 1023.`;
   if (code === 'ECONNREFUSED' && config.databaseUrl !== null)
-    return `Postgres at DATABASE_URL does not answer (${message}). Is it running?`;
-  return message;
+    return `Postgres at DATABASE_URL does not answer (${messageOf(error)}). Is it running?`;
+  return null;
 }
 
 async function within(limitMs: number, stopped: Promise<void>): Promise<void> {

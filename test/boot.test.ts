@@ -106,6 +106,24 @@ describe('npm start', () => {
   });
 });
 
+describe('npm start that is killed alone', () => {
+  it('takes the service along, and its Postgres', async () => {
+    const dataDir = newDataDir();
+    const child = npmStart({ PORT: '0', DATA_DIR: dataDir });
+    const address = await addressOf(child);
+    // To npm alone, as `kill` does: its shell ends with it, and tells the service nothing.
+    child.kill('SIGTERM');
+    await waitFor(
+      async () => {
+        if ((await processesOn(dataDir)).length > 0) throw new Error(child.output());
+        return true;
+      },
+      { what: 'the service to follow', timeoutMs: 20_000 },
+    );
+    await expect(fetch(`${address}/healthz`)).rejects.toThrow();
+  });
+});
+
 describe('a signal', () => {
   it('while the first start has only begun leaves no server behind, and the next start succeeds', async () => {
     const dataDir = newDataDir();
@@ -157,7 +175,7 @@ describe('it does not start, and says why and what to do,', () => {
     const child = nodeMain({ PORT: String(port), DATA_DIR: dataDir });
     expect(await endsWithout(child, dataDir)).toEqual({ code: 1, signal: null });
     expect(child.output()).toContain(
-      `could not start: port ${port} is taken. Stop what listens there, or set PORT (PORT=0 finds a free one).`,
+      `could not start: port ${port} is taken, perhaps by a Carillon that still runs. Stop what listens there, or set PORT (PORT=0 finds a free one).`,
     );
   });
 

@@ -1,6 +1,19 @@
 /** Query parameters: text that stands for numbers, instants and lists. */
+import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseInstant } from './instant-wire.ts';
+
+const noQuery = z.strictObject({});
+
+/**
+ * A route that says nothing of its query takes none: `?dryRun=true` where that belongs into the body must not be passed
+ * over, since the command would be carried out.
+ */
+export function refuseUnknownQueries(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    route.schema = { ...route.schema, querystring: route.schema?.querystring ?? noQuery };
+  });
+}
 
 /** A whole number in decimal digits. */
 export function countField(min: number, max: number, fallback: number) {

@@ -170,6 +170,22 @@ describe('ids and names both work in every path below /schedules', () => {
   });
 });
 
+describe('a query that a route does not know is refused, whatever the method', () => {
+  const guarded = routes.filter(({ path }) => !['/healthz', '/readyz'].includes(path));
+
+  test.each(guarded)('$name', async ({ method, path, operation }) => {
+    const url = `${api.address + fill(path)}?dryRum=true`;
+    const { content } = (operation.requestBody ?? {}) as { content?: Record<string, { example: unknown }> };
+    // As its example shows it, so that nothing else is wrong.
+    const example = content?.['application/json']?.example;
+    const body = example === undefined ? null : JSON.stringify(example);
+    const response = await fetch(url, { method: method.toUpperCase(), body });
+    const problem = (await response.json()) as { errors: { pointer: string }[] };
+    expect(response.status).toBe(400);
+    expect(problem.errors.map((error) => error.pointer)).toContain('?dryRum');
+  });
+});
+
 const commands = routes.filter((route) => route.operation.requestBody !== undefined);
 const bodies: [string, Record<string, string>, string][] = [
   ['no body and no type', {}, ''],
