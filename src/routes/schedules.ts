@@ -145,7 +145,7 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         summary: 'Delete a schedule',
         description: 'Its waiting runs are cancelled, running ones are told to; its history stays.',
         params: scheduleRef,
-        response: { 204: nothing, ...problems(404) },
+        response: { 204: nothing, ...problems(404, ...bodyProblems) },
       },
     },
     async (request, reply) => {
