@@ -6,6 +6,7 @@ import { banner } from './banner.ts';
 import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { messageOf } from './errors.ts';
+import { handleUncaught, refuseExitInJobs } from './jobs/stray-faults.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
 
@@ -73,10 +74,19 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void shutDown(signal, exitCodes.ok));
   // A program that does not know its own state must not go on; what it had claimed is brought back by the lease.
-  process.on('uncaughtException', (error) => {
-    logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
-    void shutDown('a fault of the program', exitCodes.fault);
-  });
+  // What main itself throws, or a timer of the house, is brought back by the lease: such a process must not go on.
+  handleUncaught(
+    (error, { runId, attempt }) =>
+      logger.error(
+        { err: error, runId, attempt },
+        `the job of run ${runId} left a fault: ${messageOf(error)}`,
+      ),
+    (error) => {
+      logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
+      void shutDown('a fault of the program', exitCodes.fault);
+    },
+  );
+  refuseExitInJobs();
 
   try {
     const reaching = reachDatabase(config, {
