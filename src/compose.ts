@@ -16,6 +16,7 @@ import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
 import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
 import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
+import { messageOf } from './errors.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
 import { inputIssues } from './jobs/input-issues.ts';
@@ -26,14 +27,24 @@ import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
 import { httpTaskInput } from './jobs/task/task-input.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
+import { createLateness, lateEveryMs } from './notifications/lateness.ts';
+import { createMailSender } from './notifications/mail.ts';
+import { createNotificationService } from './notifications/notification-service.ts';
+import { createNotifier } from './notifications/notifier.ts';
+import { createWebhookSender } from './notifications/webhook.ts';
 import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
+import { createWatermarkService } from './runs/watermark-service.ts';
+import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
+import { expireEveryMs, expirePass } from './schedules/expiry.ts';
+import { createGroupService } from './schedules/group-service.ts';
+import { createHistoryService } from './schedules/history-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
-import { createScheduleService } from './schedules/schedule-service.ts';
+import { createScheduleService, type ScheduleServiceParts } from './schedules/schedule-service.ts';
 import { secretKeySource } from './secrets/secret-key.ts';
 import { createSecretService } from './secrets/secret-service.ts';
 
@@ -60,6 +71,8 @@ const clockSyncEveryMs = 10_000;
 const secretUsersTold = 20;
 /** Only what a node left undone when it died; who writes a calendar sees to its schedules at once. */
 const applyCalendarsEveryMs = 10_000;
+/** What notifications that are being sent get at a stop; what is broken off is sent again. */
+const notifyGraceMs = 5_000;
 /** A correction beyond this is worth a line in the log. */
 const clockStepToldMs = 500;
 /** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
@@ -120,7 +133,11 @@ export async function startService({
     ...moreJobs,
   ]);
   const book = createCalendarBook();
-  const metrics = createMetrics(() => worker?.live ?? 0);
+  const lateness = createLateness({ db, clock });
+  const metrics = createMetrics(
+    () => worker?.live ?? 0,
+    () => lateness.late.length,
+  );
   const served = createServedQueues(db, has('worker') ? [...config.workers.keys()] : []);
   await served.refresh();
 
@@ -142,7 +159,26 @@ export async function startService({
     return refreshServedEveryMs;
   });
 
+  // Whatever the roles: who looks whether others are well must not hang on them.
+  keepUp('lateness', async () => {
+    await lateness.pass();
+    return lateEveryMs;
+  });
+
   let dispatching: Background | null = null;
+  let notifying: Background | null = null;
+  const mail = config.mail === null || !has('dispatcher') ? null : createMailSender(config.mail);
+  const notifier = createNotifier({
+    db,
+    clock,
+    secrets: secretsOn(db),
+    webhook: createWebhookSender({ dispatcher: httpClients, clock, version }),
+    mail,
+    onOutcome: metrics.notified,
+    onFree: () => notifying?.wake(),
+    onFault: (error) =>
+      logger.warn({ err: error }, `a notification could not be seen to: ${messageOf(error)}`),
+  });
   if (has('dispatcher')) {
     const pulse = createPulse({ db, clock });
     const rescuer = createRescuer({ db, clock, logger, served: served.names });
@@ -163,6 +199,11 @@ export async function startService({
     keepUp('rescuer', async () => {
       await rescuer.pass();
       return rescueEveryMs;
+    });
+    notifying = keepUp('notifier', async () => (await notifier.pass()).sleepMs);
+    keepUp('expiry', async () => {
+      await expirePass({ db, clock, book, served: served.names });
+      return expireEveryMs;
     });
     const { retentionDays } = config;
     if (retentionDays !== null) {
@@ -201,15 +242,16 @@ export async function startService({
         });
 
   const onChange = () => dispatching?.wake();
-  const schedules = createScheduleService({
+  const scheduleParts: ScheduleServiceParts = {
     db: api.db,
     clock,
     jobs: jobs.catalog,
     book,
     secrets,
+    canMail: config.mail !== null,
     served: served.names,
     onChange,
-  });
+  };
   const calendars = createCalendarService({ db: api.db, clock, book, onChange });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
@@ -219,7 +261,10 @@ export async function startService({
   }
   const runs = createRunService({ db: api.db, clock, served: served.names });
   const app = await buildApp({
-    schedules,
+    schedules: createScheduleService(scheduleParts),
+    groups: createGroupService(scheduleParts),
+    documents: createApplyService(scheduleParts),
+    history: createHistoryService({ db: api.db }),
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
@@ -230,10 +275,12 @@ export async function startService({
       secrets,
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
+    notifications: createNotificationService({ db: api.db }),
+    watermarks: createWatermarkService({ db: api.db, clock }),
     outlook: createOutlookService({ db: api.db, clock, book }),
     runs,
     jobCatalog: jobs.catalog,
-    health: createHealth({ pool, clock, dispatching, worker }),
+    health: createHealth({ pool, clock, dispatching, worker, late: () => lateness.late }),
     metrics,
     clock,
     apiKey: config.apiKey,
@@ -252,8 +299,10 @@ export async function startService({
     await Promise.all([
       app.close().catch(tolerate('the HTTP server')),
       worker?.stop(config.shutdownGraceMs).catch(tolerate('the worker')),
+      notifier.close(notifyGraceMs).catch(tolerate('the notifier')),
     ]);
     await Promise.all(background.map((each) => each.stop()));
+    mail?.close();
     await httpClients.close().catch(tolerate('the HTTP client'));
     await graphilePool?.end().catch(tolerate('the graphile connections'));
     await Promise.all([close(), api.close()]).catch(tolerate('the database connections'));

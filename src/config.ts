@@ -27,6 +27,8 @@ export type Config = Readonly<{
   };
   /** Programs that tasks may run, and the environment that they get. */
   commands: { programs: readonly string[]; env: Readonly<Record<string, string>> };
+  /** Where mail is sent, and in whose name; null: none is. */
+  mail: { url: string; from: string } | null;
   roles: readonly Role[];
   /** Task queue → how many of its runs this process executes at once. */
   workers: ReadonlyMap<string, number>;
@@ -134,6 +136,20 @@ const environment = z.object({
   CARILLON_S3_REGION: z.string().optional(),
   CARILLON_S3_PATH_STYLE: z.enum(['true', 'false'], 'must be true or false').default('false'),
   CARILLON_COMMANDS: programs.optional(),
+  CARILLON_SMTP_URL: z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && /^smtps?:/.test(text),
+      'must be smtp://host:port or smtps://host:port',
+    )
+    .optional(),
+  CARILLON_MAIL_FROM: z
+    .string()
+    .regex(
+      /^[^\r\n]*[^\s@]+@[^\s@]+$/,
+      'must be an address, such as carillon@example.com or Carillon <carillon@example.com>',
+    )
+    .optional(),
   CARILLON_ROLES: roleList.default(['api', 'dispatcher', 'worker']),
   CARILLON_WORKERS: workers.prefault(workersDefault),
   CARILLON_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).default(20),
@@ -180,6 +196,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       `CARILLON_DATABASE_CONNECTIONS: may be ${embeddedConnectionsMax} at most with the embedded Postgres; set DATABASE_URL to use a server that takes more`,
     );
   }
+  const { CARILLON_SMTP_URL: smtpUrl, CARILLON_MAIL_FROM: mailFrom } = values;
+  if ((smtpUrl === undefined) !== (mailFrom === undefined)) {
+    throw new ConfigError(
+      `${smtpUrl === undefined ? 'CARILLON_SMTP_URL' : 'CARILLON_MAIL_FROM'}: must be set too, since mail needs both a server and a sender`,
+    );
+  }
   return Object.freeze({
     port: values.PORT,
     host: values.HOST,
@@ -205,6 +227,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         LANG: env.LANG ?? 'C.UTF-8',
       },
     },
+    mail: smtpUrl === undefined || mailFrom === undefined ? null : { url: smtpUrl, from: mailFrom },
     roles: Object.freeze(values.CARILLON_ROLES),
     workers: values.CARILLON_WORKERS,
     shutdownGraceMs: values.CARILLON_SHUTDOWN_GRACE_SECONDS * 1000,

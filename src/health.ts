@@ -1,7 +1,7 @@
 /** Whether this process can do its work, for /readyz. */
 import type pg from 'pg';
 import type { Background } from './background.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, toIso } from './clock.ts';
 import { messageOf } from './errors.ts';
 import type { HealthCheck, HealthService } from './routes/health.ts';
 
@@ -14,6 +14,8 @@ export type HealthParts = {
   clock: Clock;
   dispatching: Background | null;
   worker: { readonly healthy: boolean; readonly live: number } | null;
+  /** What is late by `lateAfter`, the longest first. */
+  late(): readonly { scheduleName: string; scheduledForMs: number }[];
 };
 
 function silence(ms: number): string {
@@ -22,7 +24,17 @@ function silence(ms: number): string {
     : 'no pass has succeeded yet';
 }
 
-export function createHealth({ pool, dispatching, worker }: HealthParts): HealthService {
+function lateness(late: ReturnType<HealthParts['late']>): HealthCheck {
+  const [longest] = late;
+  if (longest === undefined) return { ok: true, detail: 'nothing is late' };
+  const { scheduleName, scheduledForMs } = longest;
+  return {
+    ok: false,
+    detail: `${late.length} ${late.length === 1 ? 'run has' : 'runs have'} not started within lateAfter, the longest "${scheduleName}" of ${toIso(scheduledForMs)}`,
+  };
+}
+
+export function createHealth({ pool, dispatching, worker, late }: HealthParts): HealthService {
   async function database(): Promise<HealthCheck> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -62,6 +74,7 @@ export function createHealth({ pool, dispatching, worker }: HealthParts): Health
           ? { ok: true, detail: `${worker.live} attempts in flight` }
           : { ok: false, detail: 'the lease is lost; it is taken again as soon as the database answers' };
       }
+      checks.lateness = lateness(late());
       return { ready: Object.values(checks).every((check) => check.ok), checks };
     },
   };

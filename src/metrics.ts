@@ -7,6 +7,7 @@ export type ServiceMetrics = {
   readonly contentType: string;
   render(): Promise<string>;
   worker: WorkerEvents;
+  notified(channel: string, outcome: string): void;
   dispatched(counts: DispatchCounts, durationMs: number): void;
   /** Counts a fault of a background pass, by its name. */
   fault(pass: string): void;
@@ -14,7 +15,7 @@ export type ServiceMetrics = {
 
 const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600];
 
-export function createMetrics(live: () => number): ServiceMetrics {
+export function createMetrics(live: () => number, late: () => number = () => 0): ServiceMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -61,6 +62,20 @@ export function createMetrics(live: () => number): ServiceMetrics {
     labelNames: ['pass'],
     registers,
   });
+  const notifications = new Counter({
+    name: 'carillon_notifications_total',
+    help: 'Tries to deliver notifications, by how they ended.',
+    labelNames: ['channel', 'outcome'],
+    registers,
+  });
+  new Gauge({
+    name: 'carillon_late_runs',
+    help: 'Nominal times whose run has not started within lateAfter, as this process sees it.',
+    registers,
+    collect() {
+      this.set(late());
+    },
+  });
   new Gauge({
     name: 'carillon_live_attempts',
     help: 'Attempts that this process executes or records at the moment.',
@@ -82,6 +97,9 @@ export function createMetrics(live: () => number): ServiceMetrics {
         attempts.inc({ job_type: run.jobType, status });
         duration.observe({ job_type: run.jobType }, durationMs / 1000);
       },
+    },
+    notified(channel, outcome) {
+      notifications.inc({ channel, outcome });
     },
     dispatched(counts, durationMs) {
       if (counts.claimed + counts.retried === 0) return;

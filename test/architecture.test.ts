@@ -83,15 +83,29 @@ describe('the reader of imports', () => {
 describe('the layers', () => {
   it('db imports nothing above it but types, and the pure files on ids and states', () => {
     const pure = ['runs/run-id.ts', 'runs/run-state.ts'];
-    const above = ['runs', 'schedules', 'secrets', 'queues', 'jobs', 'dispatcher', 'routes'];
+    const above = ['runs', 'schedules', 'secrets', 'queues', 'jobs', 'notifications', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
-    const types = ['run.ts', 'run-state.ts', 'backup.ts', 'page.ts', 'retry-policy.ts', 'run-id.ts'].map(
-      (name) => `runs/${name}`,
-    );
-    const ofSchedules = ['schedule.ts', 'fire-plan.ts', 'cron-times.ts', 'calendar.ts', 'backfill.ts'].map(
-      (name) => `schedules/${name}`,
-    );
+    const types = [
+      'run.ts',
+      'run-state.ts',
+      'backup.ts',
+      'sync-watermark.ts',
+      'page.ts',
+      'retry-policy.ts',
+      'run-id.ts',
+    ].map((name) => `runs/${name}`);
+    const ofSchedules = [
+      ...[
+        'schedule.ts',
+        'schedule-version.ts',
+        'fire-plan.ts',
+        'cron-times.ts',
+        'calendar.ts',
+        'backfill.ts',
+        'notify.ts',
+      ],
+    ].map((name) => `schedules/${name}`);
     const ofQueues = ['queues/queue-task.ts', 'queues/task-end.ts'];
     expect(
       crossings('db', above, (each) => [...types, ...ofSchedules, ...ofQueues].includes(each.to)),
@@ -99,13 +113,14 @@ describe('the layers', () => {
   });
 
   it.each([
-    ['runs', ['schedules', 'queues', 'jobs', 'dispatcher', 'routes']],
-    ['secrets', ['schedules', 'queues', 'jobs', 'dispatcher', 'routes']],
-    ['queues', ['schedules', 'jobs', 'dispatcher', 'routes']],
-    ['schedules', ['queues', 'jobs', 'dispatcher', 'routes']],
+    ['runs', ['schedules', 'queues', 'jobs', 'notifications', 'dispatcher', 'routes']],
+    ['secrets', ['schedules', 'queues', 'jobs', 'notifications', 'dispatcher', 'routes']],
+    ['queues', ['schedules', 'jobs', 'notifications', 'dispatcher', 'routes']],
+    ['schedules', ['queues', 'jobs', 'notifications', 'dispatcher', 'routes']],
     ['routes', ['db', 'dispatcher', 'jobs']],
-    ['dispatcher', ['jobs', 'routes']],
-    ['jobs', ['dispatcher', 'routes']],
+    ['dispatcher', ['jobs', 'notifications', 'routes']],
+    ['jobs', ['notifications', 'dispatcher', 'routes']],
+    ['notifications', ['dispatcher', 'routes']],
   ])('%s does not know %j, not even by type', (from, to) => {
     expect(crossings(from, to)).toEqual([]);
   });
@@ -149,20 +164,30 @@ describe('pure files', () => {
   const impure = [
     'schedules/breath.ts',
     'schedules/calendar-book.ts',
+    'schedules/apply-service.ts',
     'schedules/calendar-service.ts',
+    'schedules/commands.ts',
     'schedules/definition-checks.ts',
+    'schedules/group-service.ts',
+    'schedules/history-service.ts',
+    'schedules/hold.ts',
     'schedules/outlook-service.ts',
     'schedules/schedule-service.ts',
     'schedules/schedule-view.ts',
     'schedules/backfill-service.ts',
+    'schedules/expiry.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
     'runs/backup-service.ts',
     'runs/run-service.ts',
+    'runs/watermark-service.ts',
     'runs/batcher.ts',
     'queues/queue-service.ts',
   ];
-  const besides = ['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'];
+  const besides = [
+    ...['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'],
+    ...['notifications/message.ts', 'notifications/deliveries.ts'],
+  ];
   /** They compute and do nothing else. */
   const packages = ['node:crypto', 'node:util', 'zod', 'ical.js', 'cronstrue/i18n.js'];
   const isPure = (path: string) =>

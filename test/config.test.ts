@@ -24,6 +24,7 @@ describe('an empty environment', () => {
       dataDir: './data',
       logLevel: 'info',
       apiKey: null,
+      mail: null,
       backup: { pgBin: null, path: null, s3: { forcePathStyle: false } },
       secretKey: null,
       commands: {
@@ -77,6 +78,8 @@ describe('each variable', () => {
         PATH: '/bin',
         HOME: '/srv',
         LANG: 'de_DE.UTF-8',
+        CARILLON_SMTP_URL: 'smtps://me:secret@mail.example:465',
+        CARILLON_MAIL_FROM: 'Carillon <carillon@example.com>',
         CARILLON_RETENTION_DAYS: '1',
       }),
     ).toEqual({
@@ -86,6 +89,7 @@ describe('each variable', () => {
       dataDir: '/var/lib/carillon',
       logLevel: 'silent',
       apiKey: key,
+      mail: { url: 'smtps://me:secret@mail.example:465', from: 'Carillon <carillon@example.com>' },
       backup: {
         pgBin: '/opt/pg/bin',
         path: '/bin',
@@ -145,9 +149,18 @@ describe('each variable', () => {
     ['CARILLON_SECRET_KEY', 'QQ=='],
     ['CARILLON_S3_ENDPOINT', 's3.example.com'],
     ['CARILLON_S3_PATH_STYLE', 'yes'],
+    ['CARILLON_SMTP_URL', 'mail.example:25'],
+    ['CARILLON_MAIL_FROM', 'nobody'],
     ['CARILLON_DATABASE_CONNECTIONS', '151'],
   ])('%s=%s is refused by name', (name, value) => {
     expect(refusal({ [name]: value })).toMatch(new RegExp(`^${name}: .+`));
+  });
+
+  it('for mail is both, a server and a sender, or neither', () => {
+    expect(refusal({ CARILLON_SMTP_URL: 'smtp://mail.example' })).toMatch(
+      /^CARILLON_MAIL_FROM: must be set too/,
+    );
+    expect(refusal({ CARILLON_MAIL_FROM: 'a@b.example' })).toMatch(/^CARILLON_SMTP_URL: must be set too/);
   });
 
   it('that is wrong is told together with the others', () => {
@@ -209,6 +222,8 @@ describe('.env.example', () => {
       'CARILLON_S3_ENDPOINT',
       'CARILLON_S3_REGION',
       'CARILLON_S3_PATH_STYLE',
+      'CARILLON_SMTP_URL',
+      'CARILLON_MAIL_FROM',
       'CARILLON_RETENTION_DAYS',
     ];
     expect([...new Set(named)].sort()).toEqual(known.sort());

@@ -4,9 +4,10 @@ import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-p
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
+import { tellMissedRuns } from './notify-event-store.ts';
 import { replaceActive } from './overlap-store.ts';
 import { ring } from './queue.ts';
-import { toTiming } from './schedule-store.ts';
+import { toTiming } from './schedule-row.ts';
 
 type HotRow = {
   id: string;
@@ -80,8 +81,11 @@ export async function claimDue(
   });
 }
 
-/** A fire with an input of its own, as `trigger` makes it; null: the schedule's. */
-export type RecordableFire = PlannedFire & { input?: unknown; backfillId?: string };
+/**
+ * A fire with an input of its own, as `trigger` makes it; null: the schedule's. `inPause`: its time was held back on
+ * purpose, so that it cannot be late.
+ */
+export type RecordableFire = PlannedFire & { input?: unknown; backfillId?: string; inPause?: boolean };
 
 /** `started` are in the queue, `held` are not yet. */
 export type RecordedFires = { started: number; held: number; skipped: number; missed: number };
@@ -107,7 +111,7 @@ export async function recordFires(
   const { fires, states } = plan;
   const now = new Date(nowMs).toISOString();
   const column = <T, V>(of: readonly T[], value: (each: T) => V) => sql.param(of.map(value));
-  const { rows } = await tx.execute<RecordedFires>(sql`
+  const { rows } = await tx.execute<RecordedFires & { tellable: boolean }>(sql`
     with fire as (
       select * from unnest(
         ${column(fires, (f) => f.runId)}::uuid[], ${column(fires, (f) => f.scheduleId)}::uuid[],
@@ -115,22 +119,26 @@ export async function recordFires(
         ${column(fires, (f) => f.dueAtMs)}::float8[], ${column(fires, (f) => f.status)}::text[],
         ${column(fires, (f) => f.reason)}::text[], ${column(fires, (f) => f.missedCount)}::int[],
         ${column(fires, (f) => f.missedUntilMs)}::float8[],
-        ${column(fires, (f) => toJsonb(f.input))}::jsonb[], ${column(fires, (f) => f.backfillId ?? null)}::uuid[]
-      ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input, backfill_id)
+        ${column(fires, (f) => toJsonb(f.input))}::jsonb[], ${column(fires, (f) => f.backfillId ?? null)}::uuid[],
+        ${column(fires, (f) => f.inPause === true)}::bool[]
+      ) as f(id, schedule_id, cause, scheduled_for, due_at, status, reason, missed_count, missed_until, input, backfill_id,
+        in_pause)
     ),
     inserted as (
       insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
-        due_at, created_at, finished_at, status, reason, attempt, failures, lost, timeout_ms, missed_count,
+        due_at, late_at, created_at, finished_at, status, reason, attempt, failures, lost, timeout_ms, missed_count,
         missed_until, retry, input, held, backfill_id)
       select f.id, s.id, s.name, s.version, s.job_type, s.task_queue, f.cause,
-        ${instant('f.scheduled_for')}, ${instant('f.due_at')}, ${now},
-        case when f.status in ('skipped', 'missed') then ${now}::timestamptz end,
+        ${instant('f.scheduled_for')}, ${instant('f.due_at')},
+        case when f.status in ('queued', 'held') and f.cause in ('schedule', 'catch_up') and not f.in_pause
+          then ${instant('f.scheduled_for')} + s.late_after_ms * interval '1 millisecond' end,
+        ${now}, case when f.status in ('skipped', 'missed') then ${now}::timestamptz end,
         case f.status when 'held' then 'queued' else f.status end, f.reason, 1, 0, 0,
         s.timeout_ms, f.missed_count, ${instant('f.missed_until')}, s.retry, coalesce(f.input, s.job_input),
         f.status = 'held', f.backfill_id
       from fire f join schedules s on s.id = f.schedule_id
       on conflict (id) do nothing
-      returning id, schedule_id, attempt, task_queue, cause, status, held, coalesce(missed_count, 1) as times
+      returning id, schedule_id, attempt, task_queue, cause, status, held, late_at, coalesce(missed_count, 1) as times
     ),
     tally as (
       select schedule_id,
@@ -167,7 +175,15 @@ export async function recordFires(
     rung as (select ${ring(sql`select id, attempt, task_queue, cause from inserted where status = 'queued' and not held`, served)} as n)
     select (select n from rung) as started, (select count(*)::int from inserted where held) as held,
       (select coalesce(sum(times), 0)::int from inserted where status = 'skipped') as skipped,
-      (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed`);
+      (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed,
+      exists (select from inserted where status = 'missed' or late_at <= ${now}) as tellable`);
+  const { tellable, ...recorded } = rows[0]!;
+  if (tellable)
+    await tellMissedRuns(
+      tx,
+      fires.map((fire) => fire.runId),
+      nowMs,
+    );
   const completed = states.filter((state) => state.completed).map((state) => state.scheduleId);
   if (completed.length > 0) {
     await tx.execute(sql`
@@ -178,7 +194,7 @@ export async function recordFires(
   for (const { runId, scheduleId } of fires.filter((fire) => replacing.has(fire.runId))) {
     await replaceActive(tx, { scheduleId, runId, nowMs, served });
   }
-  return rows[0]!;
+  return recorded;
 }
 
 /** When the next schedule and the next retry are due, epoch milliseconds; null when nothing waits. */

@@ -9,6 +9,7 @@ import type { RunError } from '../runs/run.ts';
 import type { OutcomeStatus } from '../runs/run-state.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
+import { tellRunEnds } from './notify-event-store.ts';
 import { ring } from './queue.ts';
 
 const array = (values: readonly unknown[]) => sql.param([...values]);
@@ -112,7 +113,9 @@ async function endStatement(
     served === null ? 'end_runs' : 'end_runs_and_release',
     sql`
     with locked as materialized (
-      select schedule_id, active_runs, held_runs, held_backfills, next_run_at is null as unset from schedule_states
+      select schedule_id, active_runs, held_runs, held_backfills, next_run_at is null as unset, last_status,
+        failures_in_a_row, notify_on
+      from schedule_states
       where schedule_id = any(${array([...new Set(ends.map((end) => end.scheduleId))].sort())}::uuid[])
       order by schedule_id for update
     ),
@@ -179,7 +182,8 @@ async function endStatement(
       from tally t left join timed d on d.schedule_id = t.schedule_id and d.at <= coalesce(d.end_at, 'infinity')
         ${next.joined}
       where h.schedule_id = t.schedule_id
-    )
+    ),
+    told as (${tellRunEnds})
     select id, null::uuid as holding from ended
     ${next.told}`,
   );
@@ -239,11 +243,17 @@ async function pauseTripped(tx: Tx, scheduleIds: readonly string[], nowMs: numbe
       update schedules s set status = 'paused', updated_at = ${iso(nowMs)},
         -- What is due already and has no disposition yet lies in the pause, as what follows does.
         paused_at = least(${iso(nowMs)}, h.next_run_at - interval '1 millisecond'),
-        version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row'
+        version = s.version + 1, note = 'paused after ' || h.failures_in_a_row || ' failures in a row',
+        pauses = jsonb_build_array(jsonb_build_object('labels', null, 'sinceMs', ${Math.floor(nowMs)}::float8, 'actor', 'carillon',
+          'note', 'paused after ' || h.failures_in_a_row || ' failures in a row'))
       from schedule_states h
       where s.id = any(${array(scheduleIds)}::uuid[]) and h.schedule_id = s.id and s.status = 'active'
         and h.failures_in_a_row >= s.pause_after_failures
-      returning s.id
+      returning s.id, s.name, s.note, s.notify, h.notify_on
+    ),
+    told as (
+      insert into notify_events (key, kind, schedule_id, schedule_name, at, note, notify)
+      select gen_random_uuid(), 'paused', id, name, ${iso(nowMs)}, note, notify from tripped where 'paused' = any(notify_on)
     )
     update schedule_states h set next_run_at = null, due_at = null from tripped t where h.schedule_id = t.id`);
 }

@@ -1,5 +1,6 @@
 /** The hot row of a schedule, as the commands write it; fires and ends write it in `fire-store` and `run-store`. */
 import { eq, sql } from 'drizzle-orm';
+import type { NotifyKind } from '../schedules/notify.ts';
 import type { Tx } from './client.ts';
 import { scheduleStates } from './schema.ts';
 
@@ -30,6 +31,18 @@ export async function setNext(
       dueAt: toDateOrNull(next?.dueAtMs ?? null),
       fault: null,
     })
+    .where(eq(scheduleStates.scheduleId, id));
+}
+
+/** What fires, ends and lateness are judged by without a look at the definition. */
+export async function setWatch(
+  tx: Tx,
+  id: string,
+  watch: { notifyOn: readonly NotifyKind[] | null; lateAfterMs: number | null },
+): Promise<void> {
+  await tx
+    .update(scheduleStates)
+    .set({ notifyOn: watch.notifyOn && [...watch.notifyOn], lateAfterMs: watch.lateAfterMs })
     .where(eq(scheduleStates.scheduleId, id));
 }
 

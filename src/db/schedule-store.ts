@@ -1,27 +1,19 @@
 /** The `schedules` table, and the reading of it together with its hot row. */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
 import type { RunStatus } from '../runs/run-state.ts';
-import type { DstPolicy } from '../schedules/cron-times.ts';
-import type {
-  CatchUpPolicy,
-  Exclusions,
-  OverlapPolicy,
-  Schedule,
-  ScheduleSpec,
-  ScheduleStatus,
-  Timing,
-  Trigger,
-} from '../schedules/schedule.ts';
+import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules/schedule.ts';
+import type { Told } from '../schedules/schedule-version.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { toColumns, toSchedule } from './schedule-row.ts';
+import { recordDeletion, tell, tellNext } from './schedule-version-store.ts';
 import { scheduleStates, schedules } from './schema.ts';
 
 /** A schedule and the id of the run that ended last. */
 export type StoredSchedule = Schedule & { lastRunId: string | null };
 
 const selection = { schedule: schedules, state: scheduleStates };
-type Row = { schedule: typeof schedules.$inferSelect; state: typeof scheduleStates.$inferSelect };
 
 /** Null when there is none. `ref` is an id or a name. */
 export async function findSchedule(db: Db | Tx, ref: string): Promise<StoredSchedule | null> {
@@ -47,12 +39,37 @@ export async function lockSchedule(tx: Tx, ref: string): Promise<StoredSchedule 
   return locked === undefined ? null : findSchedule(tx, locked.id);
 }
 
+/** Locks these as `lockSchedule` does, in the order of their ids, and reads them in it; one that is gone is left out. */
+export async function lockSchedules(tx: Tx, ids: readonly string[]): Promise<StoredSchedule[]> {
+  const { rows } = await tx.execute<{ id: string }>(sql`
+    select schedule_id as id from schedule_states where schedule_id = any(${sql.param([...ids])}::uuid[])
+    order by schedule_id for update`);
+  return await findSchedules(
+    tx,
+    rows.map(({ id }) => id),
+  );
+}
+
+/** In the order of their ids; one that is gone is left out. */
+export async function findSchedules(db: Db | Tx, ids: readonly string[]): Promise<StoredSchedule[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .select(selection)
+    .from(schedules)
+    .innerJoin(scheduleStates, eq(scheduleStates.scheduleId, schedules.id))
+    .where(sql`${schedules.id} = any(${sql.param([...ids])}::uuid[])`)
+    .orderBy(asc(schedules.id));
+  return rows.map(toSchedule);
+}
+
 /** False when the name is taken. */
 export async function insertSchedule(
   tx: Tx,
   schedule: { id: string; spec: ScheduleSpec; status: ScheduleStatus; atMs: number },
+  told: Told,
 ): Promise<boolean> {
   const at = new Date(schedule.atMs);
+  await tellNext(tx, told);
   const inserted = await tx
     .insert(schedules)
     .values({
@@ -73,14 +90,19 @@ export type ScheduleChange = {
   status?: ScheduleStatus;
   note?: string | null;
   pausedAtMs?: number | null;
+  pauses?: readonly Pause[];
 };
 
-/** Writes a change of a locked schedule and counts its version up. `name_taken` when another has the new name. */
+/**
+ * Writes a change of a locked schedule as its next version. `name_taken` when another has the new name. `told` null: it
+ * is Carillon's own doing.
+ */
 export async function updateSchedule(
   tx: Tx,
   id: string,
   change: ScheduleChange,
   atMs: number,
+  told: Told | null,
 ): Promise<'done' | 'name_taken'> {
   try {
     await tx
@@ -92,10 +114,11 @@ export async function updateSchedule(
         ...(change.pausedAtMs === undefined
           ? {}
           : { pausedAt: change.pausedAtMs === null ? null : new Date(change.pausedAtMs) }),
+        ...(change.pauses === undefined ? {} : { pauses: [...change.pauses] }),
         version: sql`${schedules.version} + 1`,
         updatedAt: new Date(atMs),
       })
-      .where(eq(schedules.id, id));
+      .where(and(eq(schedules.id, id), told === null ? undefined : tell(told)));
     return 'done';
   } catch (error) {
     if (brokenConstraint(error) === 'schedules_name_key') return 'name_taken';
@@ -103,8 +126,25 @@ export async function updateSchedule(
   }
 }
 
-export async function deleteSchedule(tx: Tx, id: string): Promise<void> {
+/** Its versions stay, with this as the last one. */
+export async function deleteSchedule(
+  tx: Tx,
+  id: string,
+  { actor, note }: Omit<Told, 'action'>,
+  atMs: number,
+): Promise<void> {
+  await recordDeletion(tx, id, { actor, note: note ?? null, atMs });
   await tx.delete(schedules).where(eq(schedules.id, id));
+}
+
+/** Completed schedules whose `deleteAfterCompletion` is over and that have no active run, at most `limit`. */
+export async function listExpired(db: Db | Tx, nowMs: number, limit: number): Promise<string[]> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select s.id from schedules s join schedule_states h on h.schedule_id = s.id
+    where s.status = 'completed' and s.delete_after_ms is not null and h.active_runs = 0
+      and s.updated_at + s.delete_after_ms * interval '1 millisecond' <= ${new Date(nowMs).toISOString()}
+    order by s.updated_at limit ${limit}`);
+  return rows.map(({ id }) => id);
 }
 
 export type ScheduleListFilter = {
@@ -152,123 +192,49 @@ export async function listSchedules(
   return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
 }
 
-function toColumns(spec: ScheduleSpec) {
-  const { trigger, startAtMs, endAtMs, exclusions } = spec.timing;
-  return {
-    name: spec.name,
-    description: spec.description,
-    labels: { ...spec.labels },
-    trigger: storedTrigger(trigger),
-    timezone: spec.timezone,
-    dst: spec.dst,
-    startAt: startAtMs === null ? null : new Date(startAtMs),
-    endAt: endAtMs === null ? null : new Date(endAtMs),
-    exclusions: storedExclusions(exclusions),
-    maxRuns: spec.maxRuns,
-    jitterMs: spec.jitterMs,
-    overlap: spec.overlap,
-    catchUp: spec.catchUp,
-    catchUpWindowMs: spec.catchUpWindowMs,
-    pauseAfterFailures: spec.pauseAfterFailures,
-    deleteAfterMs: spec.deleteAfterMs,
-    written: spec.written ?? {},
-    jobType: spec.job.type,
-    jobInput: spec.job.input,
-    taskQueue: spec.job.taskQueue,
-    timeoutMs: spec.job.timeoutMs,
-    retry: spec.job.retry,
-  };
+/**
+ * Ids of the schedules that have all these labels, ascending, after `afterId` (null: from the first). With `paused` also
+ * of those that a pause of the group with these labels holds, whatever labels they have now.
+ */
+export async function listLabelled(
+  db: Db | Tx,
+  labels: Readonly<Record<string, string>>,
+  options: { paused: readonly string[] | null; afterId: string | null; limit: number },
+): Promise<string[]> {
+  const { paused, afterId, limit } = options;
+  const group = paused === null ? null : JSON.stringify([{ labels: paused }]);
+  // Found by the indexes on labels and status first: in the order of ids every schedule would be looked at.
+  const { rows } = await db.execute<{ id: string }>(sql`
+    with found as materialized (
+      select id from schedules where labels @> ${JSON.stringify(labels)}::jsonb
+      union
+      select id from schedules where status <> 'active' and status = 'paused' and pauses @> ${group}::jsonb
+    )
+    select id from found where ${afterId === null ? sql`true` : sql`id > ${afterId}`} order by id limit ${limit}`);
+  return rows.map(({ id }) => id);
 }
 
-/** Zone and clock-change rules have columns of their own. */
-function storedTrigger(trigger: Trigger): unknown {
-  return trigger.kind === 'cron' ? { kind: 'cron', expressions: trigger.expressions } : trigger;
+/** Ids of the schedules with these names. */
+export async function findIds(db: Db | Tx, names: readonly string[]): Promise<string[]> {
+  const { rows } = await db.execute<{ id: string }>(
+    sql`select id from schedules where name = any(${sql.param([...names])}::text[])`,
+  );
+  return rows.map(({ id }) => id);
 }
 
-/** Their zone is the schedule's. */
-function storedExclusions(exclusions: Exclusions | undefined): unknown {
-  if (exclusions === undefined) return null;
-  const { exclude, only, onExcluded } = exclusions;
-  return { exclude, only, onExcluded };
-}
-
-type StoredTrigger =
-  | { kind: 'cron'; expressions: string[] }
-  | { kind: 'every'; everyMs: number; offsetMs: number }
-  | { kind: 'at'; atMs: number[] }
-  | { kind: 'delay'; delayMs: number };
-
-/** The columns of a timing, as they are stored. */
-export type TimingColumns = {
-  trigger: unknown;
-  timezone: string;
-  dst: unknown;
-  startAtMs: number | null;
-  endAtMs: number | null;
-  exclusions: unknown;
-};
-
-export function toTiming(stored: TimingColumns): Timing {
-  const { trigger, timezone, dst, startAtMs, endAtMs, exclusions } = stored;
-  const timing = { trigger: toTrigger(trigger, timezone, dst), startAtMs, endAtMs };
-  if (exclusions === null) return timing;
-  return { ...timing, exclusions: { ...(exclusions as Omit<Exclusions, 'timezone'>), timezone } };
-}
-
-/** The other direction of `storedTrigger`. */
-function toTrigger(stored: unknown, timezone: string, dst: unknown): Trigger {
-  const trigger = stored as StoredTrigger;
-  // Whatever it is: this row's trouble must show where its times are computed, not where many rows are read.
-  return trigger?.kind === 'cron' ? { ...trigger, timezone, dst: dst as DstPolicy } : trigger;
-}
-
-function toSchedule({ schedule: row, state }: Row): StoredSchedule {
-  return {
-    id: row.id,
-    spec: {
-      name: row.name,
-      description: row.description,
-      labels: row.labels,
-      timing: toTiming({
-        ...row,
-        startAtMs: row.startAt?.getTime() ?? null,
-        endAtMs: row.endAt?.getTime() ?? null,
-      }),
-      timezone: row.timezone,
-      dst: row.dst as DstPolicy,
-      maxRuns: row.maxRuns,
-      jitterMs: row.jitterMs,
-      overlap: row.overlap as OverlapPolicy,
-      catchUp: row.catchUp as CatchUpPolicy,
-      catchUpWindowMs: row.catchUpWindowMs,
-      pauseAfterFailures: row.pauseAfterFailures,
-      deleteAfterMs: row.deleteAfterMs,
-      job: {
-        type: row.jobType,
-        input: row.jobInput,
-        taskQueue: row.taskQueue,
-        timeoutMs: row.timeoutMs,
-        retry: row.retry,
-      },
-      ...(Object.keys(row.written).length > 0 && { written: row.written }),
-    },
-    status: row.status as ScheduleStatus,
-    note: row.note,
-    version: row.version,
-    createdAtMs: row.createdAt.getTime(),
-    updatedAtMs: row.updatedAt.getTime(),
-    pausedAtMs: row.pausedAt?.getTime() ?? null,
-    nextRunAtMs: state.nextRunAt?.getTime() ?? null,
-    counts: {
-      fired: state.fired,
-      succeeded: state.succeeded,
-      failed: state.failed,
-      skipped: state.skipped,
-      missed: state.missed,
-    },
-    activeRuns: state.activeRuns,
-    held: { all: state.heldRuns, backfills: state.heldBackfills },
-    fault: state.fault,
-    lastRunId: state.lastRunId,
-  };
+/** Ids of schedules that have not ended and have all these labels (none: of all such), by name; at most `limit`. */
+export async function listLivingIds(
+  db: Db | Tx,
+  labels: Readonly<Record<string, string>>,
+  limit: number,
+): Promise<string[]> {
+  const living = sql`select id, name from schedules where status in ('active', 'paused')`;
+  // With labels those that have them are found first; without any, the index on names has what is asked for.
+  const statement =
+    Object.keys(labels).length === 0
+      ? sql`${living} order by name limit ${limit}`
+      : sql`with found as materialized (${living} and labels @> ${JSON.stringify(labels)}::jsonb)
+          select id from found order by name limit ${limit}`;
+  const { rows } = await db.execute<{ id: string }>(statement);
+  return rows.map(({ id }) => id);
 }

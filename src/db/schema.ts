@@ -30,6 +30,8 @@ import {
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
+import type { Notify, NotifyTarget } from '../schedules/notify.ts';
+import type { Pause } from '../schedules/schedule.ts';
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 const count = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);
@@ -53,6 +55,9 @@ export const schedules = pgTable(
     maxRuns: integer('max_runs'),
     jitterMs: milliseconds('jitter_ms'),
     overlap: text('overlap').notNull(),
+    /** Who is told what; null for nobody. */
+    notify: jsonb('notify').$type<readonly Notify[]>(),
+    lateAfterMs: milliseconds('late_after_ms'),
     catchUp: text('catch_up').notNull(),
     catchUpWindowMs: milliseconds('catch_up_window_ms').notNull(),
     pauseAfterFailures: integer('pause_after_failures'),
@@ -68,6 +73,8 @@ export const schedules = pgTable(
     status: text('status').notNull(),
     note: text('note'),
     pausedAt: instant('paused_at'),
+    /** The pauses in force, in the order in which they came; it is paused while there is one. */
+    pauses: jsonb('pauses').$type<Pause[]>().notNull().default([]),
     version: integer('version').notNull(),
     createdAt: instant('created_at').notNull(),
     updatedAt: instant('updated_at').notNull(),
@@ -83,12 +90,45 @@ export const schedules = pgTable(
     ),
     check('schedules_catch_up_check', sql`${t.catchUp} in ('none', 'latest', 'all')`),
     check('schedules_paused_check', sql`(${t.status} = 'paused') = (${t.pausedAt} is not null)`),
+    check('schedules_pauses_check', sql`(${t.status} = 'paused') = (${t.pauses} <> '[]'::jsonb)`),
     check('schedules_window_check', sql`${t.startAt} <= ${t.endAt}`),
     check('schedules_max_runs_check', sql`${t.maxRuns} >= 1`),
     check('schedules_version_check', sql`${t.version} >= 1`),
     index('schedules_delete_after_idx')
       .on(t.updatedAt)
       .where(sql`status = 'completed' and delete_after_ms is not null`),
+  ],
+);
+
+/**
+ * What schedules were: one row for each version, which the trigger on `schedules` writes, so that nobody who changes one
+ * can forget it. There is no foreign key: like runs, history outlives its schedule.
+ */
+export const scheduleVersions = pgTable(
+  'schedule_versions',
+  {
+    scheduleId: uuid('schedule_id').notNull(),
+    version: integer('version').notNull(),
+    at: instant('at').notNull(),
+    actor: text('actor').notNull(),
+    action: text('action').notNull(),
+    note: text('note'),
+    /** From here on as it was after the change; for a deletion, as it was last. */
+    status: text('status').notNull(),
+    pauses: jsonb('pauses').$type<Pause[]>().notNull(),
+    /** The columns of `schedules` that make its definition, by their names. */
+    definition: jsonb('definition').$type<Record<string, unknown>>().notNull(),
+    /** When the next version came; null for the present one. A deletion is over at once. */
+    supersededAt: instant('superseded_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.scheduleId, t.version] }),
+    index('schedule_versions_superseded_idx').on(t.supersededAt).where(sql`superseded_at is not null`),
+    check(
+      'schedule_versions_action_check',
+      sql`${t.action} in ('created', 'updated', 'rescheduled', 'applied', 'rolled_back', 'paused', 'resumed', 'stopped', 'completed', 'reactivated', 'deleted')`,
+    ),
+    check('schedule_versions_version_check', sql`${t.version} >= 1`),
   ],
 );
 
@@ -116,6 +156,9 @@ export const scheduleStates = pgTable(
     lastRunId: uuid('last_run_id'),
     lastStatus: text('last_status'),
     fault: text('fault'),
+    /** The kinds of `schedules.notify`, where the end of a run sees them without looking there; null for none. */
+    notifyOn: text('notify_on').array(),
+    lateAfterMs: milliseconds('late_after_ms'),
   },
   (t) => [
     foreignKey({
@@ -124,6 +167,10 @@ export const scheduleStates = pgTable(
       name: 'schedule_states_schedule_fk',
     }).onDelete('cascade'),
     index('schedule_states_due_idx').on(t.dueAt).where(sql`due_at is not null`),
+    // By the instant from which its next time is late. In UTC, since what is indexed must hang on no setting.
+    index('schedule_states_late_idx')
+      .on(sql`((next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond')`)
+      .where(sql`late_after_ms is not null and next_run_at is not null`),
     check(
       'schedule_states_due_check',
       sql`(${t.nextRunAt} is null) = (${t.dueAt} is null) and ${t.dueAt} >= ${t.nextRunAt}`,
@@ -241,6 +288,8 @@ export const runs = pgTable(
     attemptStartedAt: instant('attempt_started_at'),
     finishedAt: instant('finished_at'),
     nextAttemptAt: instant('next_attempt_at'),
+    /** From when it is late unless it has started; null when nobody looks. */
+    lateAt: instant('late_at'),
     status: text('status').notNull(),
     reason: text('reason'),
     attempt: integer('attempt').notNull(),
@@ -270,6 +319,8 @@ export const runs = pgTable(
       .on(t.id)
       .where(sql`finished_at is not null and (reason is not null or error is not null)`),
     index('runs_retry_idx').on(t.nextAttemptAt).where(sql`next_attempt_at is not null`),
+    // Not `started_at`, which would make every start of every run move index entries.
+    index('runs_late_idx').on(t.lateAt).where(sql`late_at is not null and finished_at is null`),
     index('runs_signal_idx').on(t.id).where(sql`signal is not null and finished_at is null`),
     index('runs_backfill_idx').on(t.backfillId, t.id).where(sql`backfill_id is not null`),
     check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
@@ -541,6 +592,72 @@ export const queueDrains = pgTable(
   ],
 );
 
+/** What happened that somebody wants to be told; written by the statement that made it so. Each is told once. */
+export const notifyEvents = pgTable(
+  'notify_events',
+  {
+    /** What makes it one thing: mostly the id of the run, also of one that is not there (yet). */
+    key: uuid('key').notNull(),
+    kind: text('kind').notNull(),
+    runId: uuid('run_id'),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    at: instant('at').notNull(),
+    /** For a time without a run. */
+    scheduledFor: instant('scheduled_for'),
+    note: text('note'),
+    /** As it was then: what becomes of the schedule afterwards changes nothing. */
+    notify: jsonb('notify').$type<readonly Notify[]>().notNull(),
+    /** When deliveries were made of it. It stays for a while, so that nothing happens twice. */
+    toldAt: instant('told_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.key, t.kind] }),
+    index('notify_events_pending_idx').on(t.at).where(sql`told_at is null`),
+    index('notify_events_told_idx').on(t.toldAt).where(sql`told_at is not null`),
+    check(
+      'notify_events_kind_check',
+      sql`${t.kind} in ('failure', 'success', 'recovered', 'missed', 'paused')`,
+    ),
+  ],
+);
+
+/** One message to one receiver, and how far it is. */
+export const notifications = pgTable(
+  'notifications',
+  {
+    /** Also the message's `webhook-id`, the same for all its tries. */
+    id: uuid('id').primaryKey(),
+    scheduleId: uuid('schedule_id').notNull(),
+    scheduleName: text('schedule_name').notNull(),
+    runId: uuid('run_id'),
+    kind: text('kind').notNull(),
+    channel: text('channel').notNull(),
+    /** Receivers of one group share a few tries at once, so that a slow one holds up no others. */
+    receiver: text('receiver').notNull(),
+    target: jsonb('target').$type<NotifyTarget>().notNull(),
+    payload: jsonb('payload').notNull(),
+    status: text('status').notNull(),
+    attempts: integer('attempts').notNull(),
+    /** Of a pending one: when it is tried next, or taken for abandoned by who was trying. */
+    nextAttemptAt: instant('next_attempt_at'),
+    lastError: text('last_error'),
+    createdAt: instant('created_at').notNull(),
+    finishedAt: instant('finished_at'),
+  },
+  (t) => [
+    index('notifications_schedule_idx').on(t.scheduleId, t.id),
+    index('notifications_pending_idx').on(t.nextAttemptAt).where(sql`status = 'pending'`),
+    index('notifications_backlog_idx').on(t.scheduleId).where(sql`status = 'pending'`),
+    check('notifications_status_check', sql`${t.status} in ('pending', 'delivered', 'dead')`),
+    check('notifications_channel_check', sql`${t.channel} in ('webhook', 'email')`),
+    check(
+      'notifications_pending_check',
+      sql`(${t.status} = 'pending') = (${t.nextAttemptAt} is not null) and (${t.status} = 'pending') = (${t.finishedAt} is null)`,
+    ),
+  ],
+);
+
 /** One row per worker process; its heartbeat is the lease on all runs it executes. */
 export const workers = pgTable(
   'workers',
@@ -577,4 +694,32 @@ export const outages = pgTable(
     untilAt: instant('until_at').notNull(),
   },
   (t) => [check('outages_order_check', sql`${t.fromAt} < ${t.untilAt}`)],
+);
+
+/** How far the runs of a sync schedule have come. Moved with each page that is stored. */
+export const syncWatermarks = pgTable(
+  'sync_watermarks',
+  {
+    scheduleId: uuid('schedule_id').primaryKey(),
+    /** As the source writes it; null: from the start. */
+    watermark: text('watermark'),
+    /** Of the records that have just this watermark those that are stored; null: not known. */
+    keys: jsonb('keys').$type<string[][]>(),
+    /** What source and target it belongs to. */
+    about: text('about'),
+    /** The run that moved it last; null: set by hand. */
+    runId: uuid('run_id'),
+    /** Where that run is, for its next attempt. */
+    runState: jsonb('run_state'),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (t) => [
+    foreignKey({
+      columns: [t.scheduleId],
+      foreignColumns: [schedules.id],
+      name: 'sync_watermarks_schedule_fk',
+    }).onDelete('cascade'),
+    check('sync_watermarks_keys_check', sql`${t.keys} is null or ${t.watermark} is not null`),
+    check('sync_watermarks_run_check', sql`${t.runState} is null or ${t.runId} is not null`),
+  ],
 );

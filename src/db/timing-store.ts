@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { Timing } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
-import { type TimingColumns, toTiming } from './schedule-store.ts';
+import { type TimingColumns, toTiming } from './schedule-row.ts';
 
 export type NamedTiming = { id: string; name: string; timing: Timing };
 

@@ -4,6 +4,7 @@ import type { BackupSettings } from './backup/backup-tools.ts';
 import { createRestoreJob } from './backup/restore-job.ts';
 import type { JobType } from './job.ts';
 import { createQueueJob, type QueueJobParts } from './queue/queue-job.ts';
+import { createSyncJob } from './sync/sync-job.ts';
 import type { CommandSettings } from './task/command-allowed.ts';
 import { createTaskDispatcher } from './task/http-dispatcher.ts';
 import { runHttpTask } from './task/http-task.ts';
@@ -38,6 +39,7 @@ export function houseJobs({
     ...(queue === undefined
       ? []
       : [createQueueJob({ ...queue, call: (context, input) => runHttpTask(http, context, input) })]),
+    createSyncJob({ version, databaseUrl: backup.databaseUrl, s3: backup.s3 }),
   ];
 }
 

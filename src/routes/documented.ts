@@ -9,7 +9,8 @@ const problemWords = {
   404: 'There is no such thing.',
   405: 'The path does not take this method; `Allow` says which it takes.',
   409: 'Its state, or another one of its name, does not allow this.',
-  413: 'The body is larger than 1 MiB.',
+  412: 'It is not at the version that `If-Match` or `If-None-Match` wants.',
+  413: 'The body is larger than is taken here: 1 MiB, if nothing else is said.',
   415: 'The body is not JSON.',
   500: 'Carillon failed; the log has the cause.',
   503: 'The database cannot be reached at the moment.',
@@ -36,6 +37,8 @@ export const bodyProblems: ProblemStatus[] = [400, 413, 415];
 
 /** The body of commands that take none. */
 export const noInput = z.strictObject({}).meta({ examples: [{}] });
+/** The answer of 304. */
+export const notModified = z.null().describe('It is still at the version of `If-None-Match`.');
 
 /** The answer of 204. */
 export const nothing = z.null().describe('Done; there is nothing to say.');

@@ -10,7 +10,9 @@ export type ApiDocument = {
 };
 type Media = { schema: Json; example?: unknown };
 type Answer = { description: string; content?: Record<string, Media>; headers?: Json };
+type Parameter = { in: string; required?: boolean; example?: unknown };
 type Operation = {
+  parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Record<string, Media> };
   summary?: string;
   responses: Record<string, Answer | { $ref: string }>;
@@ -31,6 +33,10 @@ export function completeDocument(document: ApiDocument, catalog: JobCatalog): Ap
 }
 
 function completeOperation(operation: Operation, document: ApiDocument): void {
+  // A query has an example only where it cannot be left out: Swagger UI would send it unasked.
+  for (const parameter of operation.parameters ?? []) {
+    if (parameter.in === 'query' && parameter.example !== undefined) parameter.required = true;
+  }
   const content = operation.requestBody?.content ?? {};
   // One object for all media types of a body is what comes in; each gets its own.
   for (const [type, shared] of Object.entries(content)) {
@@ -52,6 +58,7 @@ function completeOperation(operation: Operation, document: ApiDocument): void {
     }
     response.headers = {
       ...(['201', '202'].includes(status) && { Location: header('Location') }),
+      ...(String(schema.$ref).endsWith('/Schedule') && { ETag: header('ETag') }),
       ...((schema.properties as Json | undefined)?.nextCursor !== undefined && { Link: header('Link') }),
       'X-Request-Id': header('X-Request-Id'),
     };
@@ -85,6 +92,10 @@ const headers: Json = {
   Location: { description: 'The path of what was made.', schema: { type: 'string' } },
   Link: {
     description: 'The next page, as `rel="next"` (RFC 8288), when there is one.',
+    schema: { type: 'string' },
+  },
+  ETag: {
+    description: 'The version of the schedule in quotes, for `If-Match` and `If-None-Match`.',
     schema: { type: 'string' },
   },
   'X-Request-Id': {

@@ -9,6 +9,7 @@ const description = `Carillon stores schedules, fires them on time, runs their j
 Times are RFC 3339: any offset in, UTC out. Durations are written like \`90s\`, \`15m\`, \`1h30m\` or \`PT15M\`,
 and answered as they were written, ISO 8601 in the simple form.
 Ids and names both work in every path below \`/schedules\`. Lists come in pages; \`nextCursor\` asks for the next one.
+Calls that change a schedule may say who asks (\`X-Carillon-Actor\`) and of which version (\`If-Match\`: its \`ETag\`).
 Errors are \`application/problem+json\` (RFC 9457). Bodies are JSON, with or without a content type.`;
 
 /**

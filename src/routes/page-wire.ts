@@ -19,6 +19,8 @@ export type ListName =
   | 'secrets'
   | 'backups'
   | 'backfills'
+  | 'history'
+  | 'notifications'
   | 'queues'
   | 'queue tasks';
 
@@ -33,7 +35,9 @@ const forms: Record<ListName, RegExp> = {
   backfills: id,
   queues: id,
   'queue tasks': id,
+  notifications: id,
   backups: /^backup-\d{14}$/,
+  history: /^[1-9]\d{0,9}$/,
   logs: /^\d{1,9}\.\d{1,9}$/,
 };
 const cursorLengthMax = 512;

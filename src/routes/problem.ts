@@ -21,7 +21,7 @@ export const problemSchema = z
           pointer: z
             .string()
             .describe(
-              'Where: a JSON Pointer into the body, `?name` for a query parameter, `{name}` for a part of the path.',
+              'Where: a JSON Pointer into the body, `?name` for a query parameter, `{name}` for a part of the path, the name of a header.',
             ),
           detail: z.string(),
         }),
@@ -75,7 +75,8 @@ const statusOfCode: Record<ErrorCode, number> = {
 const refusals: Record<string, { code: string; detail: string }> = {
   FST_ERR_CTP_BODY_TOO_LARGE: {
     code: 'body_too_large',
-    detail: 'The body is larger than 1 MiB. Send less, or split it into several requests.',
+    detail:
+      'The body is larger than is taken here (1 MiB, if nothing else is said). Send less, or split it into several requests.',
   },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'unsupported_media_type',

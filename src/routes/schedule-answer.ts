@@ -5,6 +5,7 @@ import { onExcludedPolicies } from '../schedules/allowed-times.ts';
 import {
   catchUpPolicies,
   overlapPolicies,
+  type Pause,
   type ScheduleSpec,
   type ScheduleView,
   scheduleStatuses,
@@ -13,11 +14,26 @@ import { presentDuration } from './duration-wire.ts';
 import { presentExclusions } from './exclusion-wire.ts';
 import { presentInstant } from './instant-wire.ts';
 import { jobAnswer, presentJob } from './job-wire.ts';
+import { notifyAnswer, presentNotify } from './notify-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
 import { presentTrigger } from './trigger-wire.ts';
 
 const time = z.string().meta({ format: 'date-time' });
 const count = z.int().min(0);
+
+export const pausesAnswer = z
+  .array(
+    z.object({
+      labels: z
+        .array(z.string())
+        .nullable()
+        .describe('The group that was paused; null for a pause of the schedule itself.'),
+      since: time,
+      actor: z.string().describe('By whom.'),
+      note: z.string().nullable(),
+    }),
+  )
+  .describe('The pauses in force, oldest first; it is active again when all are lifted.');
 
 export const scheduleAnswer = z
   .object({
@@ -44,10 +60,13 @@ export const scheduleAnswer = z
     catchUpWindow: z.string(),
     pauseAfterFailures: z.int().nullable(),
     deleteAfterCompletion: z.string().nullable(),
+    notify: notifyAnswer,
+    lateAfter: z.string().nullable(),
     job: jobAnswer,
     status: z.enum(scheduleStatuses),
     note: z.string().nullable().describe('Why it is paused or stopped.'),
-    version: z.int().describe('Grows by one with each change.'),
+    pauses: pausesAnswer,
+    version: z.int().describe('Grows by one with each change; also the `ETag`.'),
     createdAt: time,
     updatedAt: time,
     nextRunAt: time.nullable().describe('The next nominal time; null when nothing will fire.'),
@@ -85,8 +104,20 @@ export function presentDefinition(spec: ScheduleSpec) {
       spec.deleteAfterMs === null
         ? null
         : presentDuration(spec.deleteAfterMs, '/deleteAfterCompletion', spec.written),
+    notify: presentNotify(spec.notify),
+    lateAfter:
+      spec.lateAfterMs === undefined ? null : presentDuration(spec.lateAfterMs, '/lateAfter', spec.written),
     job: presentJob(spec.job, spec.written),
   };
+}
+
+export function presentPauses(pauses: readonly Pause[]): z.output<typeof pausesAnswer> {
+  return pauses.map(({ labels, sinceMs, actor, note }) => ({
+    labels: labels === null ? null : [...labels],
+    since: toIso(sinceMs),
+    actor,
+    note,
+  }));
 }
 
 export function presentSchedule(view: ScheduleView): ScheduleAnswer {
@@ -95,6 +126,7 @@ export function presentSchedule(view: ScheduleView): ScheduleAnswer {
     ...presentDefinition(view.spec),
     status: view.status,
     note: view.note,
+    pauses: presentPauses(view.pauses),
     version: view.version,
     createdAt: toIso(view.createdAtMs),
     updatedAt: toIso(view.updatedAtMs),

@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { invalidAll } from '../errors.ts';
 import { catchUpPolicies } from '../schedules/schedule.ts';
 import type { ScheduleService } from '../schedules/schedule-service.ts';
+import { answerSchedule, callerHeaders, toCaller } from './caller-wire.ts';
 import { bodyProblems, problems, scheduleRef } from './documented.ts';
 import { exclusionFields, presentExclusions } from './exclusion-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
-import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
+import { scheduleAnswer } from './schedule-answer.ts';
 import { toRef } from './schedule-name.ts';
 import { overlapField } from './schedule-wire.ts';
 import {
@@ -21,13 +22,13 @@ import {
 import type { ZodApp } from './zod-validation.ts';
 
 const tags = ['schedules'];
-const answers = { 200: scheduleAnswer, ...problems(404, 409, ...bodyProblems) };
+const answers = { 200: scheduleAnswer, ...problems(404, 409, 412, ...bodyProblems) };
 
-const noteInput = z
+export const noteInput = z
   .strictObject({ note: z.string().max(1_000).nullable().optional().describe('Why; shown in the schedule.') })
   .meta({ examples: [{ note: 'The target is being moved.' }] });
 
-const resumeInput = z
+export const resumeInput = z
   .strictObject({
     catchUp: z
       .enum(catchUpPolicies)
@@ -72,12 +73,13 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         description:
           'Nothing fires until it is resumed, and what would have is not missed. Active runs go on.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: noteInput,
         response: answers,
       },
     },
-    async (request) =>
-      presentSchedule(await schedules.pause(toRef(request.params.id), request.body.note ?? null)),
+    async ({ params, body, headers }, reply) =>
+      answerSchedule(reply, await schedules.pause(toRef(params.id), body.note ?? null, toCaller(headers))),
   );
 
   app.post(
@@ -87,13 +89,16 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         tags,
         operationId: 'resumeSchedule',
         summary: 'Resume',
-        description: 'Fires again from now on; `catchUp` may ask for times inside the pause.',
+        description:
+          'Fires again from now on, whoever paused it: the pauses of groups are lifted too. `catchUp` may ask for times inside the pause.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: resumeInput,
         response: answers,
       },
     },
-    async (request) => presentSchedule(await schedules.resume(toRef(request.params.id), request.body)),
+    async ({ params, body, headers }, reply) =>
+      answerSchedule(reply, await schedules.resume(toRef(params.id), body, toCaller(headers))),
   );
 
   app.post(
@@ -105,12 +110,13 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         summary: 'Stop for good',
         description: 'Nothing fires any more, and a running run ends after its current step. Final.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: noteInput,
         response: answers,
       },
     },
-    async (request) =>
-      presentSchedule(await schedules.stop(toRef(request.params.id), request.body.note ?? null)),
+    async ({ params, body, headers }, reply) =>
+      answerSchedule(reply, await schedules.stop(toRef(params.id), body.note ?? null, toCaller(headers))),
   );
 
   app.post(
@@ -123,13 +129,13 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         description:
           'In force at once. A fire that was queued for the old trigger and has not started is withdrawn.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: rescheduleInput,
         response: answers,
       },
     },
-    async (request) => {
-      const given = request.body;
-      const schedule = await schedules.reschedule(toRef(request.params.id), ({ spec }) => {
+    async ({ params, body: given, headers }, reply) => {
+      const change: Parameters<ScheduleService['reschedule']>[1] = ({ spec }) => {
         const zone = { timezone: given.timezone ?? spec.timezone, dst: given.dst ?? spec.dst };
         const window = {
           startAt: given.startAt === undefined ? spec.timing.startAtMs : given.startAt,
@@ -145,8 +151,8 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         const timing = toTiming({ ...given, ...window, ...exclusions }, zone, spec.name, findings);
         if (timing === null) throw invalidAll(findings.issues);
         return { timing, ...zone, ...rewritten(spec, findings.written) };
-      });
-      return presentSchedule(schedule);
+      };
+      return answerSchedule(reply, await schedules.reschedule(toRef(params.id), change, toCaller(headers)));
     },
   );
 
@@ -160,12 +166,13 @@ export function scheduleCommandRoutes(app: ZodApp, schedules: ScheduleService): 
         description:
           'One more run at once; the schedule itself does not move. `Location` names the run. It counts as active for overlap: with `skip` and a run that is active the answer is a run that was `skipped`.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: triggerInput,
-        response: { 202: runAnswer, ...problems(404, 409, ...bodyProblems) },
+        response: { 202: runAnswer, ...problems(404, 409, 412, ...bodyProblems) },
       },
     },
     async (request, reply) => {
-      const run = await schedules.trigger(toRef(request.params.id), request.body);
+      const run = await schedules.trigger(toRef(request.params.id), request.body, toCaller(request.headers));
       return reply.code(202).header('location', `/runs/${run.id}`).send(presentRun(run));
     },
   );

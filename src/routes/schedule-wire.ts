@@ -9,6 +9,7 @@ import { catchUpPolicies, overlapPolicies, type Schedule, type ScheduleSpec } fr
 import { takeDuration } from './duration-wire.ts';
 import { exclusionFieldsWhole } from './exclusion-wire.ts';
 import { jobInput, toJobSpec } from './job-wire.ts';
+import { notifyFields, toNotify } from './notify-wire.ts';
 import { presentDefinition } from './schedule-answer.ts';
 import { nameLengthMax, readName } from './schedule-name.ts';
 import {
@@ -103,6 +104,7 @@ const fields = {
   })
     .nullable()
     .default(null),
+  ...notifyFields,
   job: jobInput,
 };
 
@@ -112,6 +114,7 @@ const readOnly = {
     'id',
     'status',
     'note',
+    'pauses',
     'version',
     'createdAt',
     'updatedAt',
@@ -156,7 +159,8 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
   const { timezone, dst } = input;
   const timing = toTiming(input, { timezone, dst }, input.name, findings);
   const job = toJobSpec(input.job, catalog, findings);
-  if (timing === null || job === null) throw invalidAll(issues);
+  const notify = toNotify(input, input.jitter?.ms ?? null, findings);
+  if (timing === null || job === null || issues.length > 0) throw invalidAll(issues);
   const spec: ScheduleSpec = {
     name: input.name,
     description: input.description,
@@ -173,6 +177,7 @@ export function toSpec(input: ScheduleInput, catalog: JobCatalog): ScheduleSpec 
     deleteAfterMs:
       input.deleteAfterCompletion &&
       takeDuration(input.deleteAfterCompletion, '/deleteAfterCompletion', written),
+    ...notify,
     job,
   };
   return Object.keys(written).length === 0 ? spec : { ...spec, written };

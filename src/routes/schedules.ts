@@ -3,9 +3,19 @@ import { z } from 'zod';
 import { invalid } from '../errors.ts';
 import { runStatuses } from '../runs/run-state.ts';
 import type { JobCatalog } from '../schedules/job-catalog.ts';
+import { matches } from '../schedules/precondition.ts';
 import { scheduleStatuses } from '../schedules/schedule.ts';
 import type { ScheduleFilter, ScheduleService } from '../schedules/schedule-service.ts';
-import { bodyProblems, nothing, problems, scheduleRef } from './documented.ts';
+import {
+  actorHeaders,
+  answerSchedule,
+  callerHeaders,
+  readerHeaders,
+  toCaller,
+  toTags,
+} from './caller-wire.ts';
+import { bodyProblems, nothing, notModified, problems, scheduleRef } from './documented.ts';
+import { labelField } from './label-wire.ts';
 import { pageOf, pageQuery, presentPage, toPageRequest } from './page-wire.ts';
 import { presentSchedule, scheduleAnswer } from './schedule-answer.ts';
 import { toNewName, toRef } from './schedule-name.ts';
@@ -18,11 +28,7 @@ const tags = ['schedules'];
 const listQuery = z.strictObject({
   status: z.enum(scheduleStatuses).optional(),
   jobType: z.string().max(128).optional(),
-  label: z
-    .string()
-    .regex(/^[^:]+:/s, 'must be a key and a value with ":" between them, such as "team:data"')
-    .optional()
-    .describe('Only schedules with this label, as `key:value`: `team:data`.'),
+  label: labelField.optional().describe('Only schedules with this label, as `key:value`: `team:data`.'),
   q: z.string().max(200).optional().describe('Part of a name or description, in upper or lower case.'),
   lastStatus: z.enum(runStatuses).optional().describe('How the last run ended.'),
   ...pageQuery,
@@ -37,13 +43,16 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         operationId: 'createSchedule',
         summary: 'Create a schedule',
         description: 'Stores what to run and when; it fires from now on. `Location` names it.',
+        headers: actorHeaders,
         body: scheduleInput,
         response: { 201: scheduleAnswer, ...problems(409, ...bodyProblems) },
       },
     },
     async (request, reply) => {
-      const schedule = await schedules.create(toSpec(request.body, catalog));
-      return reply.code(201).header('location', `/schedules/${schedule.id}`).send(presentSchedule(schedule));
+      const { actor } = toCaller(request.headers);
+      const schedule = await schedules.create(toSpec(request.body, catalog), { actor });
+      reply.code(201).header('location', `/schedules/${schedule.id}`);
+      return answerSchedule(reply, schedule);
     },
   );
 
@@ -78,10 +87,17 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         summary: 'Read a schedule',
         description: 'With its next times, its last run and the runs that are active.',
         params: scheduleRef,
-        response: { 200: scheduleAnswer, ...problems(404) },
+        headers: readerHeaders,
+        response: { 200: scheduleAnswer, 304: notModified, ...problems(400, 404) },
       },
     },
-    async (request) => presentSchedule(await schedules.get(toRef(request.params.id))),
+    async (request, reply) => {
+      const known = request.headers['if-none-match'];
+      const tags = known === undefined ? [] : toTags('If-None-Match', known);
+      const schedule = await schedules.get(toRef(request.params.id));
+      const answer = answerSchedule(reply, schedule);
+      return matches(tags, schedule.version, 'weak') ? reply.code(304).send(null) : answer;
+    },
   );
 
   app.put(
@@ -94,8 +110,9 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         description:
           'Schedules as code: the same request always leads to the same schedule. What it omits goes back to its default; history and counts are kept. A stopped schedule stays stopped: delete it first.',
         params: scheduleRef,
+        headers: callerHeaders,
         body: replacementInput,
-        response: { 200: scheduleAnswer, 201: scheduleAnswer, ...problems(409, ...bodyProblems) },
+        response: { 200: scheduleAnswer, 201: scheduleAnswer, ...problems(409, 412, ...bodyProblems) },
       },
     },
     async (request, reply) => {
@@ -106,9 +123,10 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
           `\`name\` must be the path's, ${JSON.stringify(name)}, or be left out. PATCH renames.`,
         );
       }
-      const { created, schedule } = await schedules.put(toSpec({ ...request.body, name }, catalog));
+      const spec = toSpec({ ...request.body, name }, catalog);
+      const { created, schedule } = await schedules.put(spec, toCaller(request.headers));
       if (created) reply.code(201).header('location', `/schedules/${schedule.id}`);
-      return presentSchedule(schedule);
+      return answerSchedule(reply, schedule);
     },
   );
 
@@ -123,16 +141,19 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
           'A JSON merge patch (RFC 7396): what it omits stays, null takes a field away. To change the kind of trigger, set the old one to null in the same patch.',
         consumes: ['application/merge-patch+json', 'application/json'],
         params: scheduleRef,
+        headers: callerHeaders,
         body: patchInput,
-        response: { 200: scheduleAnswer, ...problems(404, 409, ...bodyProblems) },
+        response: { 200: scheduleAnswer, ...problems(404, 409, 412, ...bodyProblems) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const change = request.body;
-      const schedule = await schedules.update(toRef(request.params.id), (current) =>
-        patchedSpec(current, change, catalog),
+      const schedule = await schedules.update(
+        toRef(request.params.id),
+        (current) => patchedSpec(current, change, catalog),
+        toCaller(request.headers),
       );
-      return presentSchedule(schedule);
+      return answerSchedule(reply, schedule);
     },
   );
 
@@ -143,13 +164,15 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         tags,
         operationId: 'deleteSchedule',
         summary: 'Delete a schedule',
-        description: 'Its waiting runs are cancelled, running ones are told to; its history stays.',
+        description:
+          'Its waiting runs are cancelled, running ones are told to; its runs and its history stay, under its id.',
         params: scheduleRef,
-        response: { 204: nothing, ...problems(404, ...bodyProblems) },
+        headers: callerHeaders,
+        response: { 204: nothing, ...problems(404, 412, ...bodyProblems) },
       },
     },
     async (request, reply) => {
-      await schedules.remove(toRef(request.params.id));
+      await schedules.remove(toRef(request.params.id), toCaller(request.headers));
       return reply.code(204).send(null);
     },
   );

@@ -128,7 +128,7 @@ export function createCalendarService({ db, clock, book, onChange }: CalendarSer
       return;
     }
     const status = statusAfter(schedule, spec, next !== null);
-    if (status !== schedule.status) await updateSchedule(tx, id, { status }, nowMs);
+    if (status !== schedule.status) await updateSchedule(tx, id, { status }, nowMs, null);
     await setNext(tx, id, status === 'active' && next !== 'awaits_end' ? next : null);
   }
 

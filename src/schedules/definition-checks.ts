@@ -4,7 +4,7 @@
  */
 import type { Tx } from '../db/client.ts';
 import { linkSecrets } from '../db/secret-store.ts';
-import { invalid, invalidAll } from '../errors.ts';
+import { type Issue, invalid, invalidAll } from '../errors.ts';
 import { checkWithoutValues, referencesIn } from '../secrets/secret-references.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
 import type { CalendarBook } from './calendar-book.ts';
@@ -19,6 +19,8 @@ export interface DefinitionChecks {
   job(tx: Tx, spec: ScheduleSpec): Promise<void>;
   /** An input of a job type; `pointer` is where it stands in the request. */
   input(tx: Tx, type: string, input: unknown, pointer: string): Promise<void>;
+  /** Who is to be told: the secrets that it names, and whether mail can be sent at all. */
+  notify(tx: Tx, spec: ScheduleSpec): Promise<void>;
   /** The calendars that it names. They stay as they are until the schedule is stored. */
   calendars(tx: Tx, spec: ScheduleSpec): Promise<Calendars>;
   /** Notes which secrets the schedule refers to, and keeps them from being deleted. */
@@ -29,8 +31,10 @@ export function createDefinitionChecks(parts: {
   jobs: JobCatalog;
   book: CalendarBook;
   secrets: Pick<SecretService, 'check'>;
+  /** Whether mail can be sent. */
+  canMail: boolean;
 }): DefinitionChecks {
-  const { jobs, book, secrets } = parts;
+  const { jobs, book, secrets, canMail } = parts;
 
   /** As it will be with its secrets; those are for workers alone. */
   async function checkInput(tx: Tx, type: string, input: unknown, pointer: string): Promise<void> {
@@ -53,6 +57,13 @@ export function createDefinitionChecks(parts: {
 
     input: checkInput,
 
+    async notify(tx, { notify = [] }) {
+      const mails = notify.flatMap((each, index) => ('email' in each && !canMail ? [noMail(index)] : []));
+      const issues = notify.length === 0 ? [] : await secrets.check(notify, tx);
+      const all = [...mails, ...issues.map((issue) => ({ ...issue, pointer: `/notify${issue.pointer}` }))];
+      if (all.length > 0) throw invalidAll(all);
+    },
+
     async calendars(tx, { timing }) {
       const calendars = await book.hold(tx, timing);
       const issues = unknownCalendars(timing, calendars);
@@ -60,13 +71,26 @@ export function createDefinitionChecks(parts: {
       return calendars;
     },
 
-    async link(tx, id, { job }) {
-      const [missing] = await linkSecrets(tx, id, referencesIn(job.input));
+    async link(tx, id, spec) {
+      const [missing] = await linkSecrets(tx, id, secretsNamed(spec));
       if (missing === undefined) return;
       // Deleted since it was looked for.
       const detail = `There is no secret "${missing}". Create it with PUT /secrets/${encodeURIComponent(missing)}.`;
-      throw invalid('/job/input', detail);
+      throw invalid(referencesIn(spec.job.input).includes(missing) ? '/job/input' : '/notify', detail);
     },
+  };
+}
+
+/** All that it refers to. */
+export function secretsNamed({ job, notify = [] }: ScheduleSpec): string[] {
+  return referencesIn([job.input, notify]);
+}
+
+function noMail(index: number): Issue {
+  return {
+    pointer: `/notify/${index}/email`,
+    detail:
+      'This service cannot send mail: set CARILLON_SMTP_URL and CARILLON_MAIL_FROM where it is started, or use a webhook.',
   };
 }
 

@@ -39,6 +39,22 @@ export function notComputable(schedule: Schedule, why: string): DomainError {
   );
 }
 
+export function unknownVersion({ spec, version: present }: Schedule, version: number): DomainError {
+  const path = `/schedules/${encodeURIComponent(spec.name)}/history`;
+  const why = version > present ? `it is at version ${present}` : 'that one is not on record any more';
+  const detail = `Schedule "${spec.name}" has no version ${version}: ${why}. GET ${path} lists what there is.`;
+  return new DomainError('not_found', detail, [{ pointer: '/version', detail }]);
+}
+
+/** What is wrong with a definition that was in force once: a fault of its time, not of the request. */
+export function notRestorable({ spec }: Schedule, version: number, error: unknown): unknown {
+  if (!(error instanceof DomainError) || (error.code !== 'invalid' && error.code !== 'conflict'))
+    return error;
+  const where = error.issues.map(({ pointer }) => pointer).filter((pointer) => pointer !== '');
+  const detail = `Version ${version} of schedule "${spec.name}" cannot come back as it was${where.length > 0 ? ` (${where.join(', ')})` : ''}: ${error.message} Mend that first, or PATCH the schedule instead.`;
+  return conflict(detail, [{ pointer: '/version', detail }]);
+}
+
 export function pauseTooLong(schedule: Schedule, timesMax: number): DomainError {
   return conflict(
     `The pause of schedule "${schedule.spec.name}" held back more than ${timesMax} fires, too many to run at once. Resume it with catchUp "latest" or "none", or shorten its catchUpWindow first.`,
@@ -91,5 +107,24 @@ export function unknownCalendar(name: string): DomainError {
 export function calendarInUse(name: string, users: readonly string[], more: boolean): DomainError {
   return conflict(
     `Calendar "${name}" is in use by ${users.map((user) => `"${user}"`).join(', ')}${more ? ' and others' : ''}. Take it out of their "exclude" and "only" first.`,
+  );
+}
+
+/** Of a document of schedules: `index` has the name that `other` has. */
+export function namedTwice(index: number, name: string, other: number): Issue {
+  const detail = `\`schedules[${index}]\` has the name "${name}" of \`schedules[${other}]\`; give each a name of its own.`;
+  return { pointer: `/schedules/${index}/name`, detail };
+}
+
+/** The next apply with this prune would not know it for one of its own. */
+export function lacksLabel(index: number, name: string, label: string): Issue {
+  const detail = `Schedule "${name}" lacks the label "${label}" of \`prune\`; add it, so that the next apply knows it for one of its own.`;
+  return { pointer: `/schedules/${index}/labels`, detail };
+}
+
+export function pruneTooMany(label: string, max: number): DomainError {
+  return invalid(
+    '/prune/label',
+    `More than ${max} schedules with the label "${label}" are not in the document; delete some of them first, or use a narrower label.`,
   );
 }

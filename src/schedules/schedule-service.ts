@@ -1,88 +1,87 @@
 /**
  * Everything a person may do to a schedule. Each command is one transaction: lock the schedule, settle what is due
- * until now under its present definition, then change it. So a fire that was due before a pause, a reschedule or a
- * stop has its disposition before the command takes effect, and no nominal time falls between two definitions.
- * A kill -9 anywhere leaves either all of it or nothing.
+ * until now under its present definition, then change it (`commands.ts`). So a fire that was due before a pause, a
+ * reschedule or a stop has its disposition before the command takes effect, and no nominal time falls between two
+ * definitions. A kill -9 anywhere leaves either all of it or nothing.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
-import { linkCalendars } from '../db/calendar-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { type RecordableFire, recordFires } from '../db/fire-store.ts';
-import { releaseHeld } from '../db/overlap-store.ts';
-import { withdrawWaiting } from '../db/run-end-store.ts';
 import { findRun } from '../db/run-history-store.ts';
-import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
-import { insertState, resetFailures, setNext } from '../db/schedule-state-store.ts';
 import {
-  deleteSchedule,
   findSchedule,
-  insertSchedule,
   listSchedules,
   lockSchedule,
   type ScheduleListFilter,
   type StoredSchedule,
-  updateSchedule,
 } from '../db/schedule-store.ts';
-import { messageOf } from '../errors.ts';
+import { findVersion } from '../db/schedule-version-store.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run } from '../runs/run.ts';
 import { newId } from '../runs/run-id.ts';
-import type { RunSignal } from '../runs/run-state.ts';
-import { referencesIn } from '../secrets/secret-references.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
 import { createBreath } from './breath.ts';
-import { type CalendarBook, namedCalendars } from './calendar-book.ts';
-import { computed, createDefinitionChecks, noTime } from './definition-checks.ts';
+import type { CalendarBook } from './calendar-book.ts';
+import {
+  createSchedule,
+  type Deed,
+  pauseSchedule,
+  removeSchedule,
+  replaceSchedule,
+  resumeSchedule,
+  stopSchedule,
+} from './commands.ts';
+import { createDefinitionChecks } from './definition-checks.ts';
+import { hold } from './hold.ts';
 import type { JobCatalog } from './job-catalog.ts';
 import { heldLive } from './overlap.ts';
 import { createOverlapTurn } from './overlap-turn.ts';
+import { anyone, type Caller, checkPrecondition } from './precondition.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, ScheduleSpec, ScheduleView } from './schedule.ts';
 import {
-  firstTime,
-  haveSameTimes,
-  type NextTime,
-  nextTime,
-  roomForRuns,
-  statusAfter,
-  timeFromNow,
-} from './schedule-next.ts';
-import {
-  completedIsOver,
   isNotFound,
   nameTaken,
-  notComputable,
+  notRestorable,
   stoppedIsFinal,
   unknownSchedule,
+  unknownVersion,
 } from './schedule-refusals.ts';
+import type { ChangeAction } from './schedule-version.ts';
 import { viewOf, viewsOf } from './schedule-view.ts';
-import { catchUpPause, dropPending, type Moment, settle } from './settle.ts';
 import { upcomingTimes } from './upcoming.ts';
 
 export type ScheduleFilter = ScheduleListFilter;
 
-/** Every `ref` is an id or a name. Unknown: DomainError `not_found`. Not allowed in its state: `conflict`. */
+/**
+ * Every `ref` is an id or a name. Unknown: DomainError `not_found`. Not allowed in its state: `conflict`. Not at a
+ * version that the caller wants: `precondition_failed`. Without a caller it is somebody who wants none.
+ */
 export interface ScheduleService {
   /** DomainError `invalid` (pointers as in the POST body), `conflict` when the name is taken. */
-  create(spec: ScheduleSpec): Promise<ScheduleView>;
+  create(spec: ScheduleSpec, caller?: Caller): Promise<ScheduleView>;
   /** Creates or replaces by name; history and counts are kept. */
-  put(spec: ScheduleSpec): Promise<{ created: boolean; schedule: ScheduleView }>;
+  put(spec: ScheduleSpec, caller?: Caller): Promise<{ created: boolean; schedule: ScheduleView }>;
   get(ref: string): Promise<ScheduleView>;
   list(filter: ScheduleFilter, page: PageRequest): Promise<Page<ScheduleView>>;
   /** Reads the schedule, asks `change` for its new definition, and stores that, as one atomic step. */
-  update(ref: string, change: (current: Schedule) => ScheduleSpec): Promise<ScheduleView>;
-  /** Its unstarted runs are cancelled, running ones are told to cancel, its history stays. */
-  remove(ref: string): Promise<void>;
-  pause(ref: string, note: string | null): Promise<ScheduleView>;
-  resume(ref: string, options: { catchUp: CatchUpPolicy }): Promise<ScheduleView>;
-  stop(ref: string, note: string | null): Promise<ScheduleView>;
+  update(ref: string, change: (current: Schedule) => ScheduleSpec, caller?: Caller): Promise<ScheduleView>;
+  /** Its unstarted runs are cancelled, running ones are told to cancel; its runs and versions stay. */
+  remove(ref: string, caller?: Caller): Promise<void>;
+  /** A pause of its own. */
+  pause(ref: string, note: string | null, caller?: Caller): Promise<ScheduleView>;
+  /** Lifts all pauses, those of groups too. */
+  resume(ref: string, options: { catchUp: CatchUpPolicy }, caller?: Caller): Promise<ScheduleView>;
+  stop(ref: string, note: string | null, caller?: Caller): Promise<ScheduleView>;
   reschedule(
     ref: string,
     change: (current: Schedule) => Pick<ScheduleSpec, 'timing' | 'timezone' | 'dst' | 'written'>,
+    caller?: Caller,
   ): Promise<ScheduleView>;
+  /** The definition of that version is the present one again, as a new version; the status stays. */
+  rollback(ref: string, version: number, caller?: Caller): Promise<ScheduleView>;
   /** Runs it now. `input` is a merge patch (RFC 7396) on the schedule's input. */
-  trigger(ref: string, options: { input?: unknown; overlap?: OverlapPolicy }): Promise<Run>;
+  trigger(ref: string, options: { input?: unknown; overlap?: OverlapPolicy }, caller?: Caller): Promise<Run>;
   /** The next nominal times of a schedule, as if it stayed active; at most `count`. */
   upcoming(ref: string, count: number): Promise<{ schedule: Schedule; timesMs: number[] }>;
 }
@@ -93,114 +92,55 @@ export type ScheduleServiceParts = {
   jobs: JobCatalog;
   book: CalendarBook;
   secrets: Pick<SecretService, 'check'>;
+  /** Whether mail can be sent. */
+  canMail: boolean;
   /** Task queues that some worker serves by name. */
   served(): readonly string[];
   /** Called after a commit that may have brought the next fire nearer. */
   onChange(): void;
 };
 
-export function createScheduleService({
-  db,
-  clock,
-  jobs,
-  book,
-  secrets,
-  served,
-  onChange,
-}: ScheduleServiceParts): ScheduleService {
+export function createScheduleService(parts: ScheduleServiceParts): ScheduleService {
+  const { db, clock, book, served, onChange } = parts;
   const viewed = { book, clock };
-  const checks = createDefinitionChecks({ jobs, book, secrets });
+  const checks = createDefinitionChecks(parts);
 
-  async function locked(tx: Tx, ref: string): Promise<StoredSchedule> {
-    const schedule = await lockSchedule(tx, ref);
-    if (schedule === null) throw unknownSchedule(ref);
-    return schedule;
-  }
-
-  async function momentOf(tx: Tx, { spec }: Schedule): Promise<Moment> {
-    const calendars = await book.read(tx, [spec.timing]);
-    return { nowMs: clock.now(), served: served(), calendars };
-  }
-
-  /** Ends the runs that wait, and tells those that run. None slips through between the two. */
-  async function endOrTell(
-    tx: Tx,
-    id: string,
-    reason: string,
-    signal: RunSignal,
-    nowMs: number,
-  ): Promise<void> {
-    await lockActiveRuns(tx, id);
-    await withdrawWaiting(tx, id, { reason, retrying: true, fresh: false, nowMs, served: served() });
-    await signalRunning(tx, id, signal, reason);
-  }
+  const viewById = async (tx: Tx, id: string, nowMs: number) =>
+    await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
 
   async function command(
     ref: string,
-    act: (tx: Tx, schedule: StoredSchedule, moment: Moment) => Promise<void>,
+    caller: Caller,
+    act: (tx: Tx, schedule: StoredSchedule, deed: Deed) => Promise<unknown>,
   ): Promise<ScheduleView> {
     const view = await db.transaction(async (tx) => {
-      const found = await locked(tx, ref);
-      const moment = await momentOf(tx, found);
-      await act(tx, await settle(tx, found, moment), moment);
-      return await viewOf(tx, viewed, (await findSchedule(tx, found.id))!, moment.nowMs);
+      const { schedule, deed } = await hold(tx, parts, ref, caller);
+      await act(tx, schedule, deed);
+      return await viewById(tx, schedule.id, deed.nowMs);
     });
     onChange();
     return view;
   }
 
-  async function replaceSpec(
-    tx: Tx,
-    schedule: StoredSchedule,
-    spec: ScheduleSpec,
-    moment: Moment,
-  ): Promise<void> {
-    const { nowMs } = moment;
-    await checks.job(tx, spec);
-    if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
-    // Schedules as code are put again and again; only what differs is a change.
-    if (isDeepStrictEqual(schedule.spec, spec)) return;
-    const retimed = !haveSameTimes(schedule.spec, spec);
-    const calendars = await checks.calendars(tx, spec);
-    const next = computed(spec, () => nextTime(schedule, spec, retimed, nowMs, calendars));
-    // What was true when it was stored need not be so now; only a new timing must still have a time to come.
-    if (retimed && next === null) throw noTime(spec, nowMs);
-    const status = statusAfter(schedule, spec, next !== null);
-    if (retimed) {
-      await dropPending(tx, schedule, 'rescheduled', moment);
-      const fresh = { reason: 'rescheduled', retrying: false, fresh: true };
-      await withdrawWaiting(tx, schedule.id, { ...fresh, nowMs, served: moment.served });
-    }
-    // What a resume may catch up are the times of this timing, and it had none before.
-    const pausedAtMs = retimed && status === 'paused' ? { pausedAtMs: nowMs } : {};
-    const stored = await updateSchedule(tx, schedule.id, { spec, status, ...pausedAtMs }, nowMs);
-    if (stored === 'name_taken') throw nameTaken(spec.name, 'active');
-    if (schedule.spec.timing.exclusions !== undefined || spec.timing.exclusions !== undefined) {
-      await linkCalendars(tx, schedule.id, namedCalendars(spec.timing));
-    }
-    if (!isDeepStrictEqual(schedule.spec.job.input, spec.job.input)) await checks.link(tx, schedule.id, spec);
-    await setNext(tx, schedule.id, status === 'active' ? known(next) : null);
-    if (spec.overlap === 'allow' && schedule.held.all > 0) await releaseHeld(tx, schedule.id, moment.served);
-  }
+  const replace = (
+    ref: string,
+    change: (current: Schedule) => ScheduleSpec,
+    action: ChangeAction,
+    caller: Caller,
+  ) =>
+    command(ref, caller, (tx, schedule, deed) =>
+      replaceSchedule(tx, checks, schedule, change(schedule), { action }, deed),
+    );
 
-  async function create(tx: Tx, spec: ScheduleSpec): Promise<ScheduleView | 'name_taken'> {
-    await checks.job(tx, spec);
+  async function create(tx: Tx, spec: ScheduleSpec, { actor }: Caller): Promise<ScheduleView | 'name_taken'> {
     const nowMs = clock.now();
-    const id = newId(nowMs);
-    const calendars = await checks.calendars(tx, spec);
-    const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
-    if (next === null) throw noTime(spec, nowMs);
-    const inserted = await insertSchedule(tx, { id, spec, status: 'active', atMs: nowMs });
-    if (!inserted) return 'name_taken';
-    await insertState(tx, id, known(next));
-    if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
-    if (referencesIn(spec.job.input).length > 0) await checks.link(tx, id, spec);
-    return await viewOf(tx, viewed, (await findSchedule(tx, id))!, nowMs);
+    const created = await createSchedule(tx, checks, spec, { nowMs, actor });
+    return created === 'name_taken' ? created : await viewById(tx, created.id, nowMs);
   }
 
   return {
-    async create(spec) {
-      const view = await db.transaction(async (tx) => await create(tx, spec));
+    async create(spec, caller = anyone) {
+      const view = await db.transaction(async (tx) => await create(tx, spec, caller));
       if (view === 'name_taken') {
         throw nameTaken(spec.name, (await findSchedule(db, spec.name))?.status ?? 'active');
       }
@@ -208,21 +148,21 @@ export function createScheduleService({
       return view;
     },
 
-    async put(spec) {
+    async put(spec, caller = anyone) {
       // Two may create the same name at once: the one that finds it taken replaces.
       for (;;) {
         const created = await db.transaction(async (tx) => {
           const found = await lockSchedule(tx, spec.name);
-          return found === null ? await create(tx, spec) : null;
+          if (found !== null) return null;
+          checkPrecondition(caller, spec.name, null);
+          return await create(tx, spec, caller);
         });
         if (created !== null && created !== 'name_taken') {
           onChange();
           return { created: true, schedule: created };
         }
         try {
-          const schedule = await command(spec.name, (tx, found, moment) =>
-            replaceSpec(tx, found, spec, moment),
-          );
+          const schedule = await replace(spec.name, () => spec, 'updated', caller);
           return { created: false, schedule };
         } catch (error) {
           // Deleted between the two: create it after all.
@@ -242,74 +182,46 @@ export function createScheduleService({
       return { items: await viewsOf(db, viewed, items, clock.now()), next };
     },
 
-    update: (ref, change) =>
-      command(ref, (tx, schedule, moment) => replaceSpec(tx, schedule, change(schedule), moment)),
+    update: (ref, change, caller = anyone) => replace(ref, change, 'updated', caller),
 
-    async remove(ref) {
+    reschedule: (ref, change, caller = anyone) =>
+      replace(ref, (schedule) => ({ ...schedule.spec, ...change(schedule) }), 'rescheduled', caller),
+
+    rollback: (ref, version, caller = anyone) =>
+      command(ref, caller, async (tx, schedule, deed) => {
+        if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
+        const past = await findVersion(tx, schedule.id, version);
+        if (past === null) throw unknownVersion(schedule, version);
+        const told = { action: 'rolled_back', note: `to version ${version}` } as const;
+        try {
+          return await replaceSchedule(tx, checks, schedule, past.spec, told, deed);
+        } catch (error) {
+          throw notRestorable(schedule, version, error);
+        }
+      }),
+
+    async remove(ref, caller = anyone) {
       await db.transaction(async (tx) => {
-        const found = await locked(tx, ref);
-        const moment = await momentOf(tx, found);
-        const schedule = await settle(tx, found, moment);
-        await dropPending(tx, schedule, 'schedule_deleted', moment);
-        await endOrTell(tx, schedule.id, 'schedule_deleted', 'cancel', moment.nowMs);
-        await deleteSchedule(tx, schedule.id);
+        const { schedule, deed } = await hold(tx, parts, ref, caller);
+        await removeSchedule(tx, schedule, deed);
       });
     },
 
-    pause: (ref, note) =>
-      command(ref, async (tx, schedule, moment) => {
-        const { nowMs } = moment;
-        if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
-        if (schedule.status === 'completed') throw completedIsOver(schedule, 'paused');
-        if (schedule.status === 'paused') {
-          if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
-          return;
-        }
-        await dropPending(tx, schedule, 'paused', moment);
-        await updateSchedule(tx, schedule.id, { status: 'paused', note, pausedAtMs: nowMs }, nowMs);
-        await setNext(tx, schedule.id, null);
-      }),
+    pause: (ref, note, caller = anyone) =>
+      command(ref, caller, (tx, schedule, deed) => pauseSchedule(tx, schedule, { labels: null, note }, deed)),
 
-    resume: (ref, { catchUp }) =>
-      command(ref, async (tx, schedule, moment) => {
-        const { nowMs } = moment;
-        if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
-        if (schedule.status === 'completed') throw completedIsOver(schedule, 'resumed');
-        if (schedule.status === 'active') return;
-        // No dispatcher has looked at it during the pause: what cannot be computed is found here.
-        const first = firstTimeOrRefusal(schedule, moment);
-        const caught = catchUp === 'none' ? schedule : await catchUpPause(tx, schedule, catchUp, moment);
-        const next = roomForRuns(caught, schedule.spec) ? first : null;
-        const status = next === null ? 'completed' : 'active';
-        await updateSchedule(tx, schedule.id, { status, note: null, pausedAtMs: null }, nowMs);
-        await resetFailures(tx, schedule.id);
-        await setNext(tx, schedule.id, known(next));
-      }),
-
-    stop: (ref, note) =>
-      command(ref, async (tx, schedule, moment) => {
-        const { nowMs } = moment;
-        if (schedule.status === 'stopped') {
-          if (note !== null && note !== schedule.note) await updateSchedule(tx, schedule.id, { note }, nowMs);
-          return;
-        }
-        await dropPending(tx, schedule, 'stopped', moment);
-        await updateSchedule(tx, schedule.id, { status: 'stopped', note, pausedAtMs: null }, nowMs);
-        await setNext(tx, schedule.id, null);
-        await endOrTell(tx, schedule.id, 'stopped', 'stop', nowMs);
-      }),
-
-    reschedule: (ref, change) =>
-      command(ref, (tx, schedule, moment) =>
-        replaceSpec(tx, schedule, { ...schedule.spec, ...change(schedule) }, moment),
+    resume: (ref, { catchUp }, caller = anyone) =>
+      command(ref, caller, (tx, schedule, deed) =>
+        resumeSchedule(tx, schedule, { lifted: 'all', catchUp }, deed),
       ),
 
-    async trigger(ref, options) {
+    stop: (ref, note, caller = anyone) =>
+      command(ref, caller, (tx, schedule, deed) => stopSchedule(tx, schedule, { note }, deed)),
+
+    async trigger(ref, options, caller = anyone) {
       return await db.transaction(async (tx) => {
-        const found = await locked(tx, ref);
-        const moment = await momentOf(tx, found);
-        const { nowMs } = moment;
-        const schedule = await settle(tx, found, moment);
+        const { schedule, deed } = await hold(tx, parts, ref, caller);
+        const { nowMs } = deed;
         if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
         const input =
           options.input === undefined ? undefined : applyMergePatch(schedule.spec.job.input, options.input);
@@ -350,17 +262,4 @@ export function createScheduleService({
       };
     },
   };
-}
-
-/** What is stored of a next time. */
-function known(next: NextTime): { atMs: number; dueAtMs: number } | null {
-  return next === 'awaits_end' ? null : next;
-}
-
-function firstTimeOrRefusal(schedule: Schedule, { nowMs, calendars }: Moment): NextTime {
-  try {
-    return timeFromNow(schedule, schedule.spec, nowMs, calendars);
-  } catch (error) {
-    throw notComputable(schedule, messageOf(error));
-  }
 }

@@ -3,6 +3,7 @@ import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { Run } from '../runs/run.ts';
 import type { OnExcluded } from './allowed-times.ts';
 import type { DstPolicy } from './cron-times.ts';
+import type { Notify } from './notify.ts';
 
 /** The "when". Instants and fires are whole milliseconds since the Unix epoch. */
 export type Trigger =
@@ -42,6 +43,17 @@ export type CatchUpPolicy = (typeof catchUpPolicies)[number];
 export const scheduleStatuses = ['active', 'paused', 'stopped', 'completed'] as const;
 export type ScheduleStatus = (typeof scheduleStatuses)[number];
 
+/**
+ * One reason why a schedule is paused; it is active again when all are lifted. `labels`: the selector of the group that
+ * was paused, sorted, each as `key:value`; null for a pause of the schedule itself.
+ */
+export type Pause = {
+  labels: readonly string[] | null;
+  sinceMs: number;
+  actor: string;
+  note: string | null;
+};
+
 export type JobSpec = {
   type: string;
   input: unknown;
@@ -67,6 +79,10 @@ export type ScheduleSpec = {
   pauseAfterFailures: number | null;
   /** So long after its completion it is deleted; null: it stays. */
   deleteAfterMs: number | null;
+  /** Absent when nobody is told. */
+  notify?: readonly Notify[];
+  /** A run that has not started so long after its nominal time is missed; absent when nobody looks. */
+  lateAfterMs?: number;
   job: JobSpec;
   /**
    * How the caller wrote durations, by JSON Pointer into the wire format (`/job/timeout` → `90s`), where that differs
@@ -95,7 +111,10 @@ export type Schedule = {
   version: number;
   createdAtMs: number;
   updatedAtMs: number;
+  /** Since when nothing fires; what a resume may catch up begins here. */
   pausedAtMs: number | null;
+  /** The pauses in force, in the order in which they came. */
+  pauses: readonly Pause[];
   /** The next nominal time; null when nothing will fire. */
   nextRunAtMs: number | null;
   counts: ScheduleCounts;

@@ -101,7 +101,8 @@ export async function catchUpPause(
       timesMax: timesMaxOf(due),
     });
     const kept = fires.filter((fire) => fire.status !== 'missed');
-    await recordFires(tx, { fires: kept, states: [], replacing }, nowMs, served);
+    const ofPause = kept.map((each) => ({ ...each, inPause: true }));
+    await recordFires(tx, { fires: ofPause, states: [], replacing }, nowMs, served);
     current = (await findSchedule(tx, schedule.id))!;
     if (state.fault !== null) break;
     next = state.nextRunAtMs;

@@ -133,11 +133,59 @@ test('a patch, a replacement and a preview are made or refused', async () => {
 });
 
 test('commands take or refuse any body', async () => {
-  const command = fc.constantFrom('pause', 'resume', 'reschedule', 'trigger');
-  const fields = some({ ...definition, note: value, input: value });
+  const command = fc.constantFrom('pause', 'resume', 'reschedule', 'trigger', 'rollback');
+  const fields = some({ ...definition, note: value, input: value, version: value });
   await fc.assert(
     fc.asyncProperty(command, fc.oneof(fields, value), async (name, json) => {
       await send('POST', `/schedules/ping/${name}`, json === undefined ? {} : json);
+    }),
+    options,
+  );
+});
+
+test('groups and documents are changed or refused, whatever is asked of them', async () => {
+  const schedule = fc.oneof(
+    value,
+    body.map((json) => ({ name: 'pong', every: '5s', job: noop, ...json })),
+    fc
+      .constantFrom('ping', 'pung')
+      .map((name) => ({ name, every: '1m', labels: { team: 'data' }, job: noop })),
+  );
+  const document = some({
+    schedules: fc.oneof({ weight: 5, arbitrary: fc.array(schedule, { maxLength: 4 }) }, value),
+    prune: fc.oneof(value, fc.constant({ label: 'team:data' })),
+    dryRun: fc.oneof(fc.boolean(), value),
+  });
+  const label = fc.oneof(fc.constant('team:data'), fc.string({ unit: 'binary' }));
+  const labels = fc.array(
+    label.filter((each) => each.isWellFormed()),
+    { maxLength: 3 },
+  );
+  await fc.assert(
+    fc.asyncProperty(document, labels, some({ note: value, catchUp: value }), async (json, given, more) => {
+      await send('POST', '/schedules/apply', json);
+      const query = new URLSearchParams(given.map((each) => ['label', each]));
+      for (const command of ['pause', 'resume']) await send('POST', `/schedules/${command}?${query}`, more);
+      await send('GET', `/schedules/export?${query}`);
+      await send('GET', `/schedules/ping/history?${query}`);
+    }),
+    options,
+  );
+});
+
+test('headers are taken or refused, whatever is in them', async () => {
+  const header = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]*$/);
+  const names = fc.constantFrom('if-match', 'if-none-match', 'x-carillon-actor');
+  const method = fc.constantFrom('GET', 'PATCH', 'DELETE');
+  await fc.assert(
+    fc.asyncProperty(names, header, method, async (name, text, method) => {
+      const response = await fetch(`${api.address}/schedules/ping`, {
+        method,
+        headers: { [name]: text },
+        ...(method === 'PATCH' && { body: '{"description":"x"}' }),
+      });
+      expect(response.status, text).toBeLessThan(500);
+      if (response.status === 204) await api.create('ping');
     }),
     options,
   );
@@ -148,7 +196,10 @@ test('paths and queries are answered or refused, whatever is in them', async () 
     .oneof(fc.string({ unit: 'binary' }), odd.map(String), fc.uuid())
     .filter((each) => each.isWellFormed());
   const path = fc.oneof(
-    fc.constantFrom('/schedules', '/runs', '/schedules/ping/runs', '/schedules/ping/upcoming'),
+    fc.constantFrom(
+      ...['/schedules', '/runs', '/schedules/ping/runs', '/schedules/ping/upcoming'],
+      ...['/schedules/ping/history', '/schedules/export'],
+    ),
     text.map((each) => `/schedules/${encodeURIComponent(each)}`),
     text.map((each) => `/runs/${encodeURIComponent(each)}`),
     text.map((each) => `/runs/${encodeURIComponent(each)}/logs`),

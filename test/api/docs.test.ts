@@ -7,7 +7,7 @@ const api = await setupApi();
 beforeEach(() => api.reset());
 afterAll(() => api.close());
 
-type Parameter = { name: string; in: string; example?: unknown };
+type Parameter = { name: string; in: string; required?: boolean; example?: unknown };
 type Operation = {
   operationId: string;
   parameters?: Parameter[];
@@ -32,11 +32,20 @@ test('the document is OpenAPI 3.1, as JSON', async () => {
   expect(response.body).toMatchObject({ openapi: '3.1.0', info: { title: 'Carillon', version: '1.2.3' } });
 });
 
-/** The schedule `ping` of the examples, a run or a backfill of it that has ended or, for a cancel, has not, and a task. */
+/** The schedules `ping` and `hourly-sync` of the examples, a run or a backfill of it that has ended or, for a cancel, has not, and a task. */
 async function prepare(name: string): Promise<{ prepared: string; task: string }> {
   await api.create('ping', {
     labels: { team: 'data' },
     job: { type: 'task', input: { url: 'http://127.0.0.1:3000/healthz' } },
+  });
+  await api.create('hourly-sync', {
+    job: {
+      type: 'sync',
+      input: {
+        source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+        target: { url: 'file:///srv/orders.ndjson' },
+      },
+    },
   });
   await api.put('/calendars/cn-holidays', { dates: [] });
   await api.put('/secrets/warehouse-password', { value: 'hunter2' });
@@ -61,13 +70,17 @@ test.each(operations)('$name works as its example shows it', async ({ path, meth
   const { prepared, task } = await prepare(name);
   const ref = operation.parameters?.find(({ name }) => name === 'id' || name === 'name');
   const example = ref?.example;
-  if (path.startsWith('/schedules/{id}')) expect(example).toBe('ping');
+  if (path.startsWith('/schedules/{id}'))
+    expect(example).toBe(path.endsWith('/watermark') ? 'hourly-sync' : 'ping');
   const url = path
     .replace('/tasks/{id}', `/tasks/${task}`)
     .replace(/\{(id|name)\}/, /^\/(runs|backfills)/.test(path) ? prepared : String(example));
   const contents = Object.entries(operation.requestBody?.content ?? { '': { example: undefined } });
   for (const [type, content] of contents) {
     const request = api.agent[method as 'post'](url);
+    for (const { name, in: where, example } of operation.parameters ?? []) {
+      if (where === 'query' && example !== undefined) request.query({ [name]: example });
+    }
     if (operation.requestBody !== undefined) {
       expect(content.example).toBeDefined();
       const text = typeof content.example === 'string' ? content.example : JSON.stringify(content.example);
@@ -79,10 +92,12 @@ test.each(operations)('$name works as its example shows it', async ({ path, meth
   }
 });
 
-test('no query has an example, since Swagger UI would send it unasked', () => {
+test('no query that may be left out has an example, since Swagger UI would send it unasked', () => {
   for (const { name, operation } of operations) {
     for (const parameter of operation.parameters ?? []) {
-      if (parameter.in === 'query') expect(parameter.example, `${name} ${parameter.name}`).toBeUndefined();
+      const { in: where, required = false } = parameter;
+      if (where === 'query')
+        expect(parameter.example !== undefined, `${name} ${parameter.name}`).toBe(required);
     }
   }
 });

@@ -18,6 +18,14 @@ const routes = Object.entries(paths).flatMap(([path, operations]) =>
     name: `${method} ${path}`,
   })),
 );
+/** The job of a schedule that has a watermark. */
+const syncing = {
+  type: 'sync',
+  input: {
+    source: { url: 'https://shop.example/orders', watermark: 'updatedAt', key: 'id' },
+    target: { url: 'file:///srv/orders.ndjson' },
+  },
+};
 const nobody = '018f2f6e-7a00-7000-8000-000000000001';
 let run: string;
 let backfill: string;
@@ -27,12 +35,19 @@ beforeAll(async () => {
   run = (await api.trigger('ping')).id;
   const range = { start: '2026-02-01T00:00:00Z', end: '2026-02-01T00:01:00Z' };
   backfill = (await api.post('/schedules/ping/backfill', range)).body.id;
+  await api.create('hourly-sync', { job: syncing });
   await api.put('/calendars/ping', { dates: ['2026-12-25'] });
   await api.put('/secrets/ping', { value: 'hunter2' });
   task = (await api.post('/queues/ping/tasks', { url: 'http://127.0.0.1:3000/healthz' })).body.id;
 });
 const idOf = (path: string) =>
-  path.startsWith('/runs') ? run : path.startsWith('/backfills') ? backfill : 'ping';
+  path.startsWith('/runs')
+    ? run
+    : path.startsWith('/backfills')
+      ? backfill
+      : path.endsWith('/watermark')
+        ? 'hourly-sync'
+        : 'ping';
 const fill = (path: string) =>
   path.replace('/tasks/{id}', `/tasks/${task}`).replace(/\{(id|name)\}/, idOf(path));
 
@@ -42,8 +57,11 @@ test('the contract’s routes of this version are all there', () => {
     expect.arrayContaining([
       ...['post /schedules', 'get /schedules', 'post /schedules/preview'],
       ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
-      ...['pause', 'resume', 'stop', 'reschedule', 'trigger'].map(command),
-      ...['get /schedules/{id}/runs', 'get /schedules/{id}/upcoming'],
+      ...['pause', 'resume', 'stop', 'reschedule', 'trigger', 'rollback'].map(command),
+      ...['pause', 'resume', 'stop', 'apply'].map((name) => `post /schedules/${name}`),
+      ...['runs', 'upcoming', 'history'].map((name) => `get /schedules/{id}/${name}`),
+      'get /schedules/export',
+      ...['get', 'put'].map((method) => `${method} /schedules/{id}/watermark`),
       ...[
         'get /runs',
         'get /runs/{id}',
@@ -74,7 +92,7 @@ describe.each(Object.keys(paths))('%s', (path) => {
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => !allow.includes(method)),
   )('refuses %s with a 405 that says what it takes', async (method) => {
     // A name that is a route is what is wrong with this one.
-    if (method === 'PUT' && path === '/schedules/preview') return;
+    if (method === 'PUT' && /^\/schedules\/[a-z]+$/.test(path)) return;
     const response = await fetch(api.address + fill(path), { method });
     expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
     if (method === 'HEAD') return;
@@ -132,15 +150,17 @@ test('with a key, what is no route is told to those only who have it; the docs a
 
 describe('ids and names both work in every path below /schedules', () => {
   const below = routes.filter(({ path, method }) => path.startsWith('/schedules/{id}') && method !== 'put');
-  const body = (path: string) => {
-    if (path.endsWith('/reschedule')) return { every: '10m' };
-    const start = '2026-02-01T00:00:00Z';
-    return path.endsWith('/backfill') ? { start, end: start } : {};
+  const start = '2026-02-01T00:00:00Z';
+  const bodies: Record<string, object> = {
+    reschedule: { every: '10m' },
+    rollback: { version: 1 },
+    backfill: { start, end: start },
   };
+  const body = (path: string) => bodies[path.split('/').at(-1) ?? ''] ?? {};
 
   test.each(below)('$name', async ({ method, path }) => {
     for (const kind of ['name', 'id', 'id in capitals']) {
-      const { id } = await api.create('每日备份');
+      const { id } = await api.create('每日备份', path.endsWith('/watermark') ? { job: syncing } : {});
       const ref = { name: encodeURIComponent('每日备份'), id, 'id in capitals': id.toUpperCase() }[kind];
       const request = api.agent[method as 'post'](path.replace(/\{(id|name)\}/, String(ref)));
       const response = method === 'get' ? await request : await request.send(body(path));
@@ -168,7 +188,8 @@ describe.each(commands)('$name', ({ method, path }) => {
     const body = text === '' ? null : Buffer.from(text);
     const response = await fetch(url, { method: method.toUpperCase(), headers, body });
     // A new schedule and a preview need more than nothing; the others get as far as looking for theirs.
-    const needsMore = method === 'put' || !/\{id\}|\/retry$/.test(path) || path.endsWith('/backfill');
+    const needsMore =
+      method === 'put' || !/\{id\}|\/retry$/.test(path) || /\/(backfill|rollback)$/.test(path);
     expect(await response.json()).toMatchObject(
       needsMore ? { status: 400, code: 'invalid' } : { status: 404, code: 'not_found' },
     );

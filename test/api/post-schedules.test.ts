@@ -34,6 +34,8 @@ test('the least that a schedule needs is answered with all that it has', async (
     catchUp: 'latest',
     catchUpWindow: '24h',
     pauseAfterFailures: null,
+    notify: [],
+    lateAfter: null,
     job: {
       type: 'noop',
       input: {},
@@ -49,6 +51,7 @@ test('the least that a schedule needs is answered with all that it has', async (
     },
     status: 'active',
     note: null,
+    pauses: [],
     version: 1,
     createdAt: '2026-03-01T00:00:00.000Z',
     updatedAt: '2026-03-01T00:00:00.000Z',
@@ -170,7 +173,7 @@ test('durations are answered as they were written, ISO 8601 in the simple form',
 test('what is answered can be posted again under another name, without what is read-only', async () => {
   const first = (await api.post('/schedules', everything)).body;
   const { lastRun, runningRuns, activeRuns, heldRuns, counts, fault, upcoming, nextRunAt, ...rest } = first;
-  const { id: _id, status, note, version, createdAt, updatedAt, ...definition } = rest;
+  const { id: _id, status, note, pauses, version, createdAt, updatedAt, ...definition } = rest;
   const second = (await api.post('/schedules', { ...definition, name: 'copy' })).body;
   expect({ ...second, id: first.id, name: first.name }).toEqual(first);
 });

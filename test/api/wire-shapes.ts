@@ -15,7 +15,7 @@ export const noCounts = { fired: 0, succeeded: 0, failed: 0, skipped: 0, missed:
 /** Of a schedule, beside those of its trigger. */
 const scheduleFields = [
   ...['id', 'name', 'description', 'labels', 'timezone', 'dst', 'startAt', 'endAt', 'maxRuns', 'exclude'],
-  ...['only', 'onExcluded'],
+  ...['only', 'onExcluded', 'notify', 'lateAfter'],
   ...[
     'jitter',
     'overlap',
@@ -30,6 +30,8 @@ const scheduleFields = [
   ...['createdAt', 'updatedAt', 'nextRunAt', 'upcoming', 'lastRun', 'runningRuns', 'counts'],
   // Beyond the contract: how many runs are active (the list shows 20), and why a next time could not be computed.
   ...['activeRuns', 'heldRuns', 'fault', 'deleteAfterCompletion'],
+  // And which pauses hold.
+  'pauses',
 ];
 
 export const runFields = [

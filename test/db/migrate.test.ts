@@ -36,8 +36,11 @@ const advisoryLocks = (which: string) =>
     [{ waiting: number }]
   >;
 const journal = async () =>
-  (JSON.parse(await readFile(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as { entries: unknown[] })
-    .entries;
+  (
+    JSON.parse(await readFile(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as {
+      entries: { tag: string }[];
+    }
+  ).entries;
 
 describe('migrate', () => {
   it('brings an empty database to the present schema, ours and graphile’s', async () => {
@@ -51,6 +54,8 @@ describe('migrate', () => {
       'backups',
       'calendars',
       'dispatch_state',
+      'notifications',
+      'notify_events',
       'outages',
       'queue_drains',
       'queue_tasks',
@@ -63,8 +68,10 @@ describe('migrate', () => {
       'schedule_calendars',
       'schedule_secrets',
       'schedule_states',
+      'schedule_versions',
       'schedules',
       'secrets',
+      'sync_watermarks',
       'workers',
     ]);
     await query(`select graphile_worker.add_job('run/default')`);
@@ -109,6 +116,44 @@ describe('migrate', () => {
     await query('drop table runs');
     await migrate(url);
     expect(await applied()).toHaveLength((await journal()).length);
+  });
+
+  it('gives schedules of before a history that begins with what they are, and paused ones their pause', async () => {
+    const tags = (await journal()).map(({ tag }) => tag);
+    const texts = await Promise.all(
+      tags.map((tag) => readFile(join(migrationsFolder, `${tag}.sql`), 'utf8')),
+    );
+    const from = tags.findIndex((tag) => tag.endsWith('_versions'));
+    await query(texts.slice(0, from).join(';'));
+    await query(`
+      insert into schedules (id, name, description, labels, trigger, timezone, dst, overlap, catch_up, catch_up_window_ms,
+        job_type, job_input, task_queue, timeout_ms, retry, status, note, paused_at, version, created_at, updated_at)
+      select gen_random_uuid(), name, '', '{}', '{"kind":"every","everyMs":60000,"offsetMs":0}', 'UTC', '{}', 'skip',
+        'none', 10000, 'noop', '{}', 'default', 1000, '{}', status, note, paused_at, version, '2026-03-01', '2026-03-02'
+      from (values ('held', 'paused', 'why', '2026-03-02T01:02:03Z'::timestamptz, 5), ('free', 'active', null, null, 1))
+        as v(name, status, note, paused_at, version)`);
+    await query(texts[from]!);
+    const paused = [{ labels: null, sinceMs: Date.parse('2026-03-02T01:02:03Z'), actor: 'api', note: 'why' }];
+    expect(
+      await query(`
+        select v.version, actor, action, v.status, v.pauses, definition->>'name' as name, superseded_at as over
+        from schedule_versions v join schedules s on s.id = v.schedule_id and s.pauses = v.pauses order by 1`),
+    ).toEqual([
+      {
+        version: 1,
+        actor: 'carillon',
+        action: 'created',
+        status: 'active',
+        pauses: [],
+        name: 'free',
+        over: null,
+      },
+      {
+        ...{ version: 5, actor: 'carillon', action: 'updated', status: 'paused' },
+        ...{ pauses: paused, name: 'held', over: null },
+      },
+    ]);
+    await query(texts.slice(from + 1).join(';') || 'select');
   });
 
   it('does not wait for a server that knows us and says no', async () => {

@@ -195,6 +195,8 @@ describe('run attempts and log lines', () => {
   });
 });
 
+const aPause = JSON.stringify([{ labels: null, sinceMs: 0, actor: 'api', note: null }]);
+
 describe('schedules', () => {
   const change = (part: SQL) =>
     broken(() => house.db.execute(sql`update schedules set ${part} where id = ${scheduleId}`));
@@ -202,10 +204,11 @@ describe('schedules', () => {
   it('take every status, overlap and catch-up policy that there is', async () => {
     for (const status of scheduleStatuses) {
       expect(
-        await change(sql`status = ${status}, paused_at = ${status === 'paused' ? at : null}::timestamptz`),
+        await change(sql`status = ${status}, paused_at = ${status === 'paused' ? at : null}::timestamptz,
+          pauses = ${status === 'paused' ? aPause : '[]'}::jsonb`),
       ).toBeNull();
     }
-    expect(await change(sql`status = 'active', paused_at = null`)).toBeNull();
+    expect(await change(sql`status = 'active', paused_at = null, pauses = '[]'`)).toBeNull();
     for (const policy of overlapPolicies) expect(await change(sql`overlap = ${policy}`)).toBeNull();
     for (const policy of catchUpPolicies) expect(await change(sql`catch_up = ${policy}`)).toBeNull();
   });
@@ -214,13 +217,22 @@ describe('schedules', () => {
     ['a status that is none', sql`status = 'asleep'`, 'schedules_status_check'],
     ['an overlap policy that is none', sql`overlap = 'maybe'`, 'schedules_overlap_check'],
     ['a catch-up policy that is none', sql`catch_up = 'some'`, 'schedules_catch_up_check'],
-    ['paused without a time', sql`status = 'paused'`, 'schedules_paused_check'],
+    ['paused without a time', sql`status = 'paused', pauses = ${aPause}::jsonb`, 'schedules_paused_check'],
+    ['paused by nothing', sql`status = 'paused', paused_at = ${at}`, 'schedules_pauses_check'],
+    ['active with a pause', sql`pauses = ${aPause}::jsonb`, 'schedules_pauses_check'],
     ['active with the time of a pause', sql`paused_at = ${at}`, 'schedules_paused_check'],
     ['an end before the start', sql`start_at = ${at}, end_at = '2026-02-28'`, 'schedules_window_check'],
     ['no runs at all', sql`max_runs = 0`, 'schedules_max_runs_check'],
     ['a version before the first', sql`version = 0`, 'schedules_version_check'],
   ])('refuse %s', async (_, part, constraint) => {
     expect(await change(part)).toBe(constraint);
+  });
+
+  it('refuse a version that does not follow the last one', async () => {
+    const error = await house.db
+      .execute(sql`update schedules set version = version + 2 where id = ${scheduleId}`)
+      .catch((error: Error) => error);
+    expect(String((error as Error).cause)).toMatch(/version 3 of schedule .* cannot follow version 1/);
   });
 
   it('refuse a name twice', async () => {

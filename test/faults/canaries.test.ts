@@ -16,6 +16,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const canary = 'kanarienvogel/7+"ß&zwei';
 const other = 'einundzwanzig-gelbe-federn';
+const signing = `whsec_${Buffer.from('dreissig-gruene-papageien-und-eins').toString('base64')}`;
 
 /** Says back whatever it is sent: in its body, its status and its headers. */
 async function startEcho() {
@@ -34,9 +35,11 @@ async function startEcho() {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, heard };
 }
 
+type Told = { items: { lastError: string | null }[] };
+
 /** All forms in which it would be readable. */
 const forms = [
-  ...[canary, other].flatMap((value) => [
+  ...[canary, other, signing].flatMap((value) => [
     value,
     encodeURIComponent(value),
     JSON.stringify(value).slice(1, -1),
@@ -52,6 +55,7 @@ it('no secret is in an answer, a log line, an error, a doorbell, a table or a pr
     fetch(carillon.address + path, { method: 'PUT', body: JSON.stringify(body) });
   expect((await put('/secrets/canary', { value: canary })).status).toBe(201);
   expect((await put('/secrets/other', { value: other })).status).toBe(201);
+  expect((await put('/secrets/signing', { value: signing })).status).toBe(201);
   const retry = { maxAttempts: 2, initialInterval: '100ms', maxInterval: '100ms', backoffCoefficient: 1 };
   for (const [name, path] of [
     ['good', '/good'],
@@ -59,6 +63,17 @@ it('no secret is in an answer, a log line, an error, a doorbell, a table or a pr
   ]) {
     const created = await put(`/schedules/${name}`, {
       at: '2999-01-01T00:00:00Z',
+      // Its receiver says back all that it got, as an error.
+      notify: [
+        {
+          on: ['failure', 'success'],
+          webhook: {
+            url: `${echo.url}/bad/notified?key=\${secret:other}`,
+            secret: { $secret: 'signing' },
+            headers: { authorization: 'Bearer ${secret:other}' },
+          },
+        },
+      ],
       job: {
         type: 'task',
         retry,
@@ -88,9 +103,26 @@ it('no secret is in an answer, a log line, an error, a doorbell, a table or a pr
       ),
     { timeoutMs: 30_000 },
   );
+  const isNotification = (said: string) => said.includes('/bad/notified');
+  await waitFor(async () => {
+    const told = await Promise.all(
+      ['good', 'bad'].map((name) => carillon.get<Told>(`/schedules/${name}/notifications`)),
+    );
+    return told.every(({ items }) => items[0]?.lastError != null);
+  });
+  const notified = echo.heard.filter(isNotification);
+  expect(notified.length).toBeGreaterThanOrEqual(2);
+  for (const said of notified) {
+    expect(said).toContain(`Bearer ${other}`);
+    expect(said).toContain('webhook-signature');
+    for (const value of [canary, signing]) expect(said).not.toContain(value);
+    // Neither the inputs of runs nor what they answered.
+    expect(said).not.toContain('it is');
+  }
   // The calls themselves had them.
-  expect(echo.heard).toHaveLength(3);
-  for (const said of echo.heard) {
+  const calls = echo.heard.filter((said) => !isNotification(said));
+  expect(calls).toHaveLength(3);
+  for (const said of calls) {
     expect(said).toContain(JSON.stringify(JSON.stringify(canary)).slice(1, -1));
     expect(said).toContain(`Bearer ${other}`);
   }
@@ -106,6 +138,8 @@ it('no secret is in an answer, a log line, an error, a doorbell, a table or a pr
       '/schedules',
       '/schedules/good',
       '/schedules/bad',
+      '/schedules/good/notifications',
+      '/schedules/bad/notifications',
       '/runs',
       '/metrics',
     ],

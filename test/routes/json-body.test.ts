@@ -64,7 +64,7 @@ test.each([
   const { app, calls } = await standIn();
   const response = await app.inject(post(headers, payload, '/schedules/ping/pause'));
   expect(response.statusCode).toBe(200);
-  expect(calls).toEqual([['pause', 'ping', null]]);
+  expect(calls).toEqual([['pause', 'ping', null, { actor: 'api' }]]);
 });
 
 test.each([

@@ -22,7 +22,7 @@ test.each<[string, Body | undefined, unknown[]]>([
   const response = await app.inject(post(command, body));
   expect(response.statusCode).toBe(200);
   scheduleAnswer.strict().parse(response.json());
-  expect(calls).toEqual([call]);
+  expect(calls).toEqual([[...call, { actor: 'api' }]]);
 });
 
 test('commands take an id as well as a name', async () => {
@@ -37,13 +37,15 @@ test('trigger answers 202 with the run and its path', async () => {
   expect(response.statusCode).toBe(202);
   expect(response.headers.location).toBe(`/runs/${runId}`);
   expect(runAnswer.strict().parse(response.json())).toMatchObject({ cause: 'manual', status: 'queued' });
-  expect(calls).toEqual([['trigger', 'ping', { input: { text: 'now' }, overlap: 'allow' }]]);
+  expect(calls).toEqual([
+    ['trigger', 'ping', { input: { text: 'now' }, overlap: 'allow' }, { actor: 'api' }],
+  ]);
 });
 
 test('trigger without a body leaves input and overlap to the schedule', async () => {
   const { app, calls } = await standIn();
   await app.inject(post('trigger'));
-  expect(calls).toEqual([['trigger', 'ping', {}]]);
+  expect(calls).toEqual([['trigger', 'ping', {}, { actor: 'api' }]]);
 });
 
 const berlin = specOf({

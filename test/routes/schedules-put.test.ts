@@ -12,7 +12,7 @@ test('a new name is created: 201 and its path', async () => {
   const response = await app.inject(put('ping', definition));
   expect(response.statusCode).toBe(201);
   expect(response.headers.location).toBe(`/schedules/${scheduleId}`);
-  expect(calls).toEqual([['put', specOf({ labels: {} })]]);
+  expect(calls).toEqual([['put', specOf({ labels: {} }), { actor: 'api' }]]);
 });
 
 test('a known name is replaced: 200, and no path', async () => {

@@ -11,9 +11,12 @@ import type { Queue, QueueTask } from '../../src/queues/queue-task.ts';
 import type { Page } from '../../src/runs/page.ts';
 import type { Run, RunDetail, RunLogLine } from '../../src/runs/run.ts';
 import type { RunService } from '../../src/runs/run-service.ts';
+import type { ApplyService } from '../../src/schedules/apply-service.ts';
 import type { BackfillView } from '../../src/schedules/backfill.ts';
 import type { BackfillService } from '../../src/schedules/backfill-service.ts';
 import type { CalendarService, CalendarView } from '../../src/schedules/calendar-service.ts';
+import type { GroupOutcome, GroupService } from '../../src/schedules/group-service.ts';
+import type { HistoryService } from '../../src/schedules/history-service.ts';
 import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts';
 import type { OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { Schedule, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
@@ -55,6 +58,8 @@ export const jobCatalog: JobCatalog = {
 /** The least that a schedule needs, as a body. */
 export const ping = { name: 'ping', every: '5s', job: { type: 'echo', input: { text: 'hi' } } };
 
+const watermark = { scheduleId, watermark: '7', runId: null, updatedAtMs: nowMs };
+
 export function specOf(changes: Partial<ScheduleSpec> = {}): ScheduleSpec {
   return {
     name: 'ping',
@@ -85,6 +90,7 @@ export function viewOf(spec: ScheduleSpec = specOf(), changes: Partial<ScheduleV
     createdAtMs: nowMs - 60_000,
     updatedAtMs: nowMs,
     pausedAtMs: null,
+    pauses: [],
     nextRunAtMs: nowMs + 5_000,
     counts: { fired: 4, succeeded: 2, failed: 1, skipped: 0, missed: 9 },
     activeRuns: 1,
@@ -146,10 +152,15 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
   const app = await buildApp({
     schedules: recording(calls, { ...scheduleAnswers, ...schedules } as ScheduleService),
     runs: recording(calls, { ...runAnswers, ...runs } as RunService),
+    groups: recording(calls, groupAnswers),
+    documents: recording(calls, documentAnswers),
+    history: recording(calls, historyAnswers),
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
     backups: { list: async () => ({ items: [], next: null }) },
     backfills: recording(calls, backfillAnswers),
     queues: queueAnswers,
+    notifications: { list: async () => ({ items: [], next: null }) },
+    watermarks: { get: async () => watermark, set: async () => watermark },
     secrets: recording(calls, { ...secretAnswers, ...secrets } as SecretService),
     outlook: recording(calls, { ...outlookAnswers, ...outlook } as OutlookService),
     jobCatalog,
@@ -190,8 +201,29 @@ const scheduleAnswers: ScheduleService = {
   stop: async (_ref, note) =>
     viewOf(specOf(), { status: 'stopped', note, nextRunAtMs: null, upcomingMs: [] }),
   reschedule: async (_ref, change) => viewOf({ ...specOf(), ...change(viewOf() as Schedule) }),
+  rollback: async () => viewOf(),
   trigger: async () => runOf({ cause: 'manual', status: 'queued' }),
   upcoming: async () => ({ schedule: viewOf(), timesMs: [nowMs + 5_000] }),
+};
+
+const outcome: GroupOutcome = {
+  matched: 0,
+  changed: { count: 0, items: [] },
+  unchanged: { count: 0, items: [] },
+  refused: { count: 0, items: [] },
+};
+
+const groupAnswers: GroupService = {
+  pause: async () => outcome,
+  resume: async () => outcome,
+  stop: async () => outcome,
+};
+
+const documentAnswers: ApplyService = { apply: async () => [], export: async () => [] };
+
+const historyAnswers: HistoryService = {
+  list: async () => ({ items: [], next: null }),
+  versionAt: async () => null,
 };
 
 const calendarView: CalendarView = {

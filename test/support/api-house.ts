@@ -11,8 +11,10 @@ import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { inputIssues } from '../../src/jobs/input-issues.ts';
 import { httpTaskInput } from '../../src/jobs/task/task-input.ts';
 import { createMetrics } from '../../src/metrics.ts';
+import { createNotificationService } from '../../src/notifications/notification-service.ts';
 import { createQueueService } from '../../src/queues/queue-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
+import { createWatermarkService } from '../../src/runs/watermark-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
@@ -54,9 +56,13 @@ export async function setupApi({ apiKey, limits = {}, ...options }: ApiHouseOpti
     moreJobs: (queue) => houseJobs({ version, backup: noBackups, queue }),
     ...options,
   });
-  const { calendars, clock, jobs, outlook, pool, runs, schedules, secrets } = house;
+  const { calendars, clock, documents, groups, history, jobs, outlook, pool, runs, schedules, secrets } =
+    house;
   const app = await buildApp({
     schedules,
+    groups,
+    documents,
+    history,
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),
@@ -67,10 +73,12 @@ export async function setupApi({ apiKey, limits = {}, ...options }: ApiHouseOpti
       secrets,
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
+    notifications: createNotificationService({ db: house.db }),
+    watermarks: createWatermarkService({ db: house.db, clock }),
     outlook,
     runs,
     jobCatalog: jobs.catalog,
-    health: createHealth({ pool, clock, dispatching: null, worker: null }),
+    health: createHealth({ pool, clock, dispatching: null, worker: null, late: () => [] }),
     metrics: createMetrics(() => 0),
     clock,
     apiKey: apiKey ?? null,

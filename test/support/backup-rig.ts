@@ -26,7 +26,21 @@ export async function setupBackups(s3: object = {}) {
   const vault = join(folder, 'vault');
   await mkdir(root);
   await mkdir(vault);
-  return { rig, root, vault, url: (path: string) => pathToFileURL(path).href };
+  const url = (path: string) => pathToFileURL(path).href;
+  return {
+    rig,
+    root,
+    vault,
+    url,
+    /** A schedule that backs `root` up to `vault`, in full unless `input` says otherwise. */
+    keep: (input: object = {}) =>
+      schedule(rig, 'backup', {
+        backupType: 'full',
+        source: url(root),
+        targetLocation: `${url(vault)}/`,
+        ...input,
+      }),
+  };
 }
 
 /** A schedule of the job that never fires by itself. */

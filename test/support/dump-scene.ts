@@ -2,9 +2,12 @@
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { findClient, type PgClient } from '../../src/jobs/backup/pg-client.ts';
-import { serverVersion } from '../../src/jobs/backup/pg-session.ts';
+import { dumpDatabase } from '../../src/jobs/backup/pg-dump.ts';
+import { serverVersion } from '../../src/jobs/postgres/pg-session.ts';
 import { databaseUrl, withClient } from './postgres-server.ts';
+import { fillRichly } from './rich-database.ts';
 import { type SystemPostgres, startSystemPostgres } from './system-postgres.ts';
 
 const PASSWORD = "canary 'p@ss/w%rd\\ä";
@@ -67,6 +70,18 @@ export async function startDumpScene(system: { major: number; bin: string }): Pr
       await rm(scratch, { recursive: true, force: true });
     },
   };
+}
+
+/** The same, with a database that has all usual types in it, and a dump of that. */
+export async function startRichDumpScene(system: {
+  major: number;
+  bin: string;
+}): Promise<DumpScene & { source: string; dump: Buffer }> {
+  const scene = await startDumpScene(system);
+  const source = await scene.create();
+  await fillRichly(source);
+  const dump = await buffer(dumpDatabase({ url: source, client: scene.dumper }).content);
+  return { ...scene, source, dump };
 }
 
 /** Command lines of this process' children. */

@@ -20,10 +20,13 @@ import type { Run, RunError } from '../../src/runs/run.ts';
 import { newId } from '../../src/runs/run-id.ts';
 import { createRunService, type RunService } from '../../src/runs/run-service.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
+import { type ApplyService, createApplyService } from '../../src/schedules/apply-service.ts';
 import { type BackfillService, createBackfillService } from '../../src/schedules/backfill-service.ts';
 import { type CalendarBook, createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { type CalendarService, createCalendarService } from '../../src/schedules/calendar-service.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
+import { createGroupService, type GroupService } from '../../src/schedules/group-service.ts';
+import { createHistoryService, type HistoryService } from '../../src/schedules/history-service.ts';
 import { createOutlookService, type OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { JobSpec, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
 import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
@@ -96,6 +99,9 @@ export type House = {
   readonly clock: HandClock;
   readonly jobs: JobRegistry;
   readonly schedules: ScheduleService;
+  readonly groups: GroupService;
+  readonly documents: ApplyService;
+  readonly history: HistoryService;
   readonly runs: RunService;
   readonly calendars: CalendarService;
   readonly outlook: OutlookService;
@@ -141,6 +147,7 @@ export type JobParts = { db: Db; clock: Clock; secrets: SecretService };
 export type HouseOptions = {
   startMs?: number;
   moreJobs?: readonly JobType[] | ((parts: JobParts) => readonly JobType[]);
+  canMail?: boolean;
 };
 
 export async function setupHouse(options: HouseOptions = {}): Promise<House> {
@@ -168,23 +175,28 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const more = typeof moreJobs === 'function' ? moreJobs({ db, clock, secrets }) : moreJobs;
   const jobs = createJobRegistry([...testJobs, ...more]);
   const served = () => house.served;
+  const scheduleParts = {
+    db,
+    clock,
+    jobs: jobs.catalog,
+    book,
+    secrets,
+    canMail: options.canMail ?? false,
+    served,
+    onChange: () => {
+      house.changes += 1;
+    },
+  };
   const house: House = {
     db,
     pool,
     url,
     clock,
     jobs,
-    schedules: createScheduleService({
-      db,
-      clock,
-      jobs: jobs.catalog,
-      book,
-      secrets,
-      served,
-      onChange: () => {
-        house.changes += 1;
-      },
-    }),
+    schedules: createScheduleService(scheduleParts),
+    groups: createGroupService(scheduleParts),
+    documents: createApplyService(scheduleParts),
+    history: createHistoryService({ db }),
     runs: createRunService({ db, clock, served }),
     calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
     outlook: createOutlookService({ db, clock, book }),
@@ -324,11 +336,14 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
         with a as (delete from runs), b as (delete from schedules), c as (delete from dispatch_state),
           d as (delete from outages), e as (delete from workers)
         delete from graphile_worker._private_jobs`);
+      await db.execute(sql`delete from schedule_versions`);
       await db.execute(sql`delete from calendars`);
       await db.execute(sql`delete from secrets`);
       await db.execute(sql`delete from backups`);
       await db.execute(sql`delete from backfills`);
       await db.execute(sql`with a as (delete from queues) delete from queue_tasks`);
+      await db.execute(sql`delete from notifications`);
+      await db.execute(sql`delete from notify_events`);
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];

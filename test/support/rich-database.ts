@@ -1,7 +1,7 @@
 /** A database with one of everything that people keep in one, and a way to compare two such. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { readConnection } from '../../src/jobs/backup/pg-connection.ts';
+import { readConnection } from '../../src/jobs/postgres/pg-connection.ts';
 import { withClient } from './postgres-server.ts';
 
 const richSql = `

@@ -128,6 +128,7 @@ export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
     jobs: jobs.catalog,
     book: createCalendarBook(),
     secrets,
+    canMail: false,
     served,
     onChange: () => undefined,
   });

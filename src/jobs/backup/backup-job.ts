@@ -3,17 +3,19 @@
  * cleanup-old-backups → send-notification, each a durable step. Runs in a process of its own.
  */
 import { backupsOf, deleteBackup, findBackup, markBackup } from '../../db/backup-store.ts';
+import { findSchedule } from '../../db/schedule-store.ts';
 import { messageOf } from '../../errors.ts';
 import { type Backup, expired } from '../../runs/backup.ts';
+import { receiversOf } from '../../schedules/notify.ts';
 import { defineJob, type JobContext, JobError } from '../job.ts';
+import type { StorageTarget } from '../storage/storage-target.ts';
+import { backupDamaged } from '../storage/target-faults.ts';
 import { type BackupInput, backupInput, backupOutput } from './backup-input.ts';
-import type { BackupTarget } from './backup-target.ts';
 import { type BackupSettings, type BackupTools, withTools } from './backup-tools.ts';
 import { performBackup } from './perform-backup.ts';
 import { verifyDump } from './pg-restore.ts';
 import { checkSeal } from './seal-check.ts';
 import { opened } from './sealed-stream.ts';
-import { backupDamaged } from './target-faults.ts';
 import { checkTree } from './tree-check.ts';
 
 const dayMs = 86_400_000;
@@ -50,11 +52,11 @@ async function backUp(context: JobContext, input: BackupInput, tools: BackupTool
     cleanUp(context, signal, input, tools, log),
   );
   const durationSeconds = Math.max(0, Math.round(context.now() - startedAt) / 1000);
-  await context.step('send-notification', ({ log }) => {
+  await context.step('send-notification', async ({ log }) => {
     log(
       `${made.id}: ${made.kind} backup of ${made.bytes} bytes is stored and was read back; ${deleted} old ones deleted`,
     );
-    return { sent: ['log'] };
+    return await tellWhoWillBeTold(context, tools, log);
   });
   return {
     backupId: made.id,
@@ -65,6 +67,25 @@ async function backUp(context: JobContext, input: BackupInput, tools: BackupTool
     durationSeconds,
     deletedBackups: deleted,
   };
+}
+
+/**
+ * The run's own end is what its schedule's `notify` tells, in one transaction with it, of failures as of successes. A message
+ * from here would be a second one, and of a run that may still fail; so this says what the end will send.
+ */
+async function tellWhoWillBeTold(
+  context: JobContext,
+  tools: BackupTools,
+  log: (message: string) => void,
+): Promise<{ notifies: string[] }> {
+  const schedule = await findSchedule(tools.db, context.scheduleId);
+  const notifies = receiversOf(schedule?.spec.notify, 'success');
+  log(
+    notifies.length === 0
+      ? 'the schedule has no `notify` for a success, so nobody else is told'
+      : `with the end of this run \`notify\` of the schedule tells ${notifies.join(', ')}`,
+  );
+  return { notifies };
 }
 
 /** Reads the stored objects back. What is damaged is marked so, and not tried again: another backup must be made. */
@@ -97,7 +118,7 @@ async function validate(
   return { valid: true };
 }
 
-async function checkArchive(target: BackupTarget, backup: Backup, signal: AbortSignal): Promise<void> {
+async function checkArchive(target: StorageTarget, backup: Backup, signal: AbortSignal): Promise<void> {
   await checkSeal(target, backup.manifest!, backup.manifestSha256!, signal);
   const archive = opened(await target.get(backup.object, { signal }), signal);
   const manifest = opened(await target.get(backup.manifest!, { signal }), signal);

@@ -1,10 +1,10 @@
 /** What backup and restore work with, made from plain settings in the process of a run. */
 import { type Db, openDatabase } from '../../db/client.ts';
 import type { JobContext } from '../job.ts';
-import { type BackupTarget, openTarget } from './backup-target.ts';
+import { serverVersion } from '../postgres/pg-session.ts';
+import type { S3Options } from '../storage/s3-client.ts';
+import { openTarget, type StorageTarget } from '../storage/storage-target.ts';
 import { findClient, type PgClient, type PgProgram } from './pg-client.ts';
-import { serverVersion } from './pg-session.ts';
-import type { S3Options } from './s3-client.ts';
 
 /** Plain JSON: it goes to the process of an isolated run over its channel. */
 export type BackupSettings = {
@@ -19,7 +19,7 @@ export type BackupTools = {
   db: Db;
   /** The service's own database. */
   ownUrl: string;
-  target(location: string): BackupTarget;
+  target(location: string): StorageTarget;
   client(program: PgProgram, url: string, signal: AbortSignal, role?: 'source' | 'target'): Promise<PgClient>;
 };
 
@@ -37,7 +37,7 @@ export async function withTools<T>(
     name: 'carillon backup',
     onFault: () => {},
   });
-  const targets: BackupTarget[] = [];
+  const targets: StorageTarget[] = [];
   try {
     return await work({
       db,

@@ -12,13 +12,13 @@ import { fileURLToPath } from 'node:url';
 import { backupsOf, beginBackup, finishBackup, type WrittenBackup } from '../../db/backup-store.ts';
 import { type Backup, chainOf, type NewBackup } from '../../runs/backup.ts';
 import type { JobContext } from '../job.ts';
+import { readConnection } from '../postgres/pg-connection.ts';
+import type { StorageTarget } from '../storage/storage-target.ts';
+import { invalidConfiguration } from '../storage/target-faults.ts';
 import type { BackupInput } from './backup-input.ts';
-import type { BackupTarget } from './backup-target.ts';
 import type { BackupTools } from './backup-tools.ts';
-import { readConnection } from './pg-connection.ts';
 import { dumpDatabase } from './pg-dump.ts';
 import { opened, sealed } from './sealed-stream.ts';
-import { invalidConfiguration } from './target-faults.ts';
 import { packTree } from './tree-pack.ts';
 
 export type PerformedBackup = { id: string; kind: 'full' | 'incremental'; bytes: number; sha256: string };
@@ -41,7 +41,7 @@ async function backUpDirectory(
   signal: AbortSignal,
   input: BackupInput,
   tools: BackupTools,
-  target: BackupTarget,
+  target: StorageTarget,
 ): Promise<PerformedBackup> {
   const root = fileURLToPath(input.source!);
   const base =
@@ -113,7 +113,7 @@ async function backUpDatabase(
   signal: AbortSignal,
   input: BackupInput,
   tools: BackupTools,
-  target: BackupTarget,
+  target: StorageTarget,
 ): Promise<PerformedBackup> {
   if (input.backupType === 'incremental') {
     throw invalidConfiguration('A database cannot be backed up incrementally; use backupType "full".');

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { access, constants, glob, realpath } from 'node:fs/promises';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
-import { invalidConfiguration } from './target-faults.ts';
+import { invalidConfiguration } from '../storage/target-faults.ts';
 
 export type PgProgram = 'pg_dump' | 'pg_restore';
 

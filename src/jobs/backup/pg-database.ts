@@ -6,10 +6,10 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { JobError } from '../job.ts';
-import type { PgConnection } from './pg-connection.ts';
-import { DatabaseMissing } from './pg-faults.ts';
-import { withSession } from './pg-session.ts';
-import { invalidConfiguration, messageOf } from './target-faults.ts';
+import type { PgConnection } from '../postgres/pg-connection.ts';
+import { withSession } from '../postgres/pg-session.ts';
+import { DatabaseMissing } from '../postgres/pg-session-faults.ts';
+import { invalidConfiguration, messageOf } from '../storage/target-faults.ts';
 
 export type RestorePlace = {
   /** The database to restore into. */

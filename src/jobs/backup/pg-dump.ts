@@ -2,11 +2,11 @@
 import { type Readable, Transform } from 'node:stream';
 import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
+import { readConnection } from '../postgres/pg-connection.ts';
+import { messageOf } from '../storage/target-faults.ts';
 import type { PgClient } from './pg-client.ts';
-import { readConnection } from './pg-connection.ts';
 import { programFault } from './pg-faults.ts';
 import { startProgram } from './pg-process.ts';
-import { messageOf } from './target-faults.ts';
 
 export type DumpOptions = {
   url: string;

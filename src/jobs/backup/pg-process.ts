@@ -5,9 +5,9 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { codeOf } from '../../errors.ts';
 import { JobError } from '../job.ts';
+import { invalidConfiguration, messageOf } from '../storage/target-faults.ts';
+import { relayed } from '../storage/target-stream.ts';
 import type { PgClient } from './pg-client.ts';
-import { invalidConfiguration, messageOf } from './target-faults.ts';
-import { relayed } from './target-stream.ts';
 
 export type PgProcess = {
   readonly stdin: Writable;

@@ -1,7 +1,7 @@
 /** Reading dumps: what is in one, whether all of it can be read, and putting it back into a database. */
 import type { Readable } from 'node:stream';
+import { readConnection } from '../postgres/pg-connection.ts';
 import type { PgClient } from './pg-client.ts';
-import { readConnection } from './pg-connection.ts';
 import { dropAgain, preparePlace, takePlace } from './pg-database.ts';
 import { programFault, readFault } from './pg-faults.ts';
 import { feed, startProgram } from './pg-process.ts';

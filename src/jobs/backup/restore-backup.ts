@@ -4,12 +4,12 @@ import type { z } from 'zod';
 import { backupsOf, findBackup } from '../../db/backup-store.ts';
 import { type Backup, chainOf } from '../../runs/backup.ts';
 import { type JobContext, JobError } from '../job.ts';
+import { invalidConfiguration } from '../storage/target-faults.ts';
 import type { RestoreInput, restoreOutput } from './backup-input.ts';
 import type { BackupTools } from './backup-tools.ts';
 import { restoreDump } from './pg-restore.ts';
 import { checkSeal } from './seal-check.ts';
 import { opened } from './sealed-stream.ts';
-import { invalidConfiguration } from './target-faults.ts';
 import { applyDeletions } from './tree-deletions.ts';
 import { unpackTree } from './tree-unpack.ts';
 

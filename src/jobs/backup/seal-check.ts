@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { type Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { BackupTarget } from './backup-target.ts';
-import { backupDamaged } from './target-faults.ts';
+import type { StorageTarget } from '../storage/storage-target.ts';
+import { backupDamaged } from '../storage/target-faults.ts';
 
 /** Reads all of it. Throws JobError `BackupDamaged` for another SHA-256 (lower-case hex), `BackupMissing` without it. */
 export async function checkSeal(
-  target: BackupTarget,
+  target: StorageTarget,
   name: string,
   sha256: string,
   signal: AbortSignal,

@@ -15,14 +15,10 @@ vi.setConfig({ testTimeout: 90_000 });
 
 describe('a directory', () => {
   it('is backed up in full, then what changed, and restored to the last bit', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, url, keep } = await setup();
     await plant(root, { 'a.txt': 'one', 'd/': '', 'd/ü ñ 名.txt': 'two', 'gone.txt': 'three', 'empty/': '' });
     await symlink('a.txt', join(root, 'link'));
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'incremental',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep({ backupType: 'incremental' });
     const first = await backUp(rig, id);
     expect(first).toMatchObject({ backupType: 'full', backupId: expect.stringMatching(/^backup-\d{14}$/) });
     await appendFile(join(root, 'a.txt'), ' and more');
@@ -53,18 +49,35 @@ describe('a directory', () => {
       ['cleanup-old-backups', 'succeeded'],
       ['send-notification', 'succeeded'],
     ]);
-    expect((await rig.logOf(ended.id)).map((line) => line.message).join()).toContain('was read back');
+    const lines = (await rig.logOf(ended.id)).map((line) => line.message).join();
+    expect(lines).toContain('was read back');
+    expect(lines).toContain('has no `notify` for a success');
+  });
+
+  it('says in its log who is told with the end of its run, and leaves the telling to that', async () => {
+    const { rig, root, keep } = await setup();
+    await plant(root, { a: '1' });
+    const { id } = await keep();
+    const notify = [
+      { on: ['success' as const], webhook: { url: 'http://127.0.0.1:9/hook?key=canary' } },
+      { on: ['failure' as const], webhook: { url: 'http://127.0.0.1:9/other' } },
+    ];
+    await rig.schedules.update(id, ({ spec }) => ({ ...spec, notify }));
+    const ended = await run(rig, id);
+    const lines = (await rig.logOf(ended.id)).map((line) => line.message).join();
+    expect(lines).toContain('tells webhook http://127.0.0.1:9/hook');
+    expect(lines).not.toMatch(/canary|other/);
+    expect(ended.steps.at(-1)).toMatchObject({ output: { notifies: ['webhook http://127.0.0.1:9/hook'] } });
+    const events = await rig.sql.rows<{ kind: string; run_id: string }>(
+      'select kind, run_id from notify_events',
+    );
+    expect(events).toEqual([{ kind: 'success', run_id: ended.id }]);
   });
 
   it('keeps the last good one and what it needs, and deletes what is past its days', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, keep } = await setup();
     await plant(root, { a: '1' });
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-      retentionDays: 1,
-    });
+    const { id } = await keep({ retentionDays: 1 });
     const first = await backUp(rig, id);
     await rig.sql.rows(`update backups set created_at = created_at - interval '3 days'`);
     const second = await backUp(rig, id);
@@ -75,13 +88,9 @@ describe('a directory', () => {
   });
 
   it('that is damaged in its place is told, marked, and not tried again', async () => {
-    const { rig, root, vault, url } = await setup();
+    const { rig, root, vault, url, keep } = await setup();
     await plant(root, { a: '1' });
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: url(root),
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep();
     await backUp(rig, id);
     const [backup] = await backupsOf(rig.db, id);
     const file = join(vault, backup!.object);
@@ -131,18 +140,14 @@ describe('a directory', () => {
 it('a bucket takes them as a folder does', async () => {
   const server = await startS3Server('vault');
   onTestFinished(() => void server.close());
-  const { rig, root, vault, url } = await setup({
+  const { rig, root, vault, url, keep } = await setup({
     endpoint: server.endpoint,
     region: 'eu',
     forcePathStyle: true,
     credentials: { accessKeyId: 'key', secretAccessKey: 'canary-secret' },
   });
   await plant(root, { a: '1', 'd/': '', 'd/b': '2' });
-  const { id } = await schedule(rig, 'backup', {
-    backupType: 'full',
-    source: url(root),
-    targetLocation: 's3://vault/daily/',
-  });
+  const { id } = await keep({ targetLocation: 's3://vault/daily/' });
   const { backupId } = await backUp(rig, id);
   expect([...server.buckets.get('vault')!.keys()].every((key) => key.startsWith('daily/'))).toBe(true);
   const into = join(vault, 'into');
@@ -162,15 +167,11 @@ describe.skipIf(system === undefined)('a database', () => {
     scene = await startDumpScene(system!);
     const source = await scene.create();
     await fillRichly(source);
-    const { rig, vault, url } = await setup();
+    const { rig, keep } = await setup();
     const password = new URL(source).password;
     await rig.secrets.put('db', { value: decodeURIComponent(password), description: '' });
     const hidden = source.replace(`:${password}@`, ':${secret:db}@');
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: hidden,
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep({ source: hidden });
     const { backupId } = await backUp(rig, id);
     const to = new URL(hidden.replace('${secret:db}', 'x'));
     to.pathname = '/restored_by_run';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { findClient, type SearchPath } from '../../../src/jobs/backup/pg-client.ts';
-import { readConnection } from '../../../src/jobs/backup/pg-connection.ts';
-import { serverVersion } from '../../../src/jobs/backup/pg-session.ts';
+import { readConnection } from '../../../src/jobs/postgres/pg-connection.ts';
+import { serverVersion } from '../../../src/jobs/postgres/pg-session.ts';
 
 const undo: (() => unknown)[] = [];
 afterEach(async () => {

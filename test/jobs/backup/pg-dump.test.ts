@@ -7,10 +7,9 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { findClient, type PgClient } from '../../../src/jobs/backup/pg-client.ts';
 import { dumpDatabase } from '../../../src/jobs/backup/pg-dump.ts';
 import { listDump, restoreDump } from '../../../src/jobs/backup/pg-restore.ts';
-import { serverVersion } from '../../../src/jobs/backup/pg-session.ts';
-import { children, type DumpScene, startDumpScene } from '../../support/dump-scene.ts';
+import { serverVersion } from '../../../src/jobs/postgres/pg-session.ts';
+import { children, type DumpScene, startRichDumpScene } from '../../support/dump-scene.ts';
 import { withClient } from '../../support/postgres-server.ts';
-import { fillRichly } from '../../support/rich-database.ts';
 import { findSystemPostgres } from '../../support/system-postgres.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -25,11 +24,9 @@ describe.skipIf(system === undefined)('the making of a dump', () => {
   let dump: Buffer;
 
   beforeAll(async () => {
-    scene = await startDumpScene(system!);
-    ({ dumper, restorer } = scene);
-    source = await scene.create();
-    await fillRichly(source);
-    dump = await buffer(dumpDatabase({ url: source, client: dumper }).content);
+    const rich = await startRichDumpScene(system!);
+    scene = rich;
+    ({ dumper, restorer, source, dump } = rich);
   });
 
   afterAll(() => scene?.close());

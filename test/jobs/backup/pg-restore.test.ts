@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PgClient } from '../../../src/jobs/backup/pg-client.ts';
-import { dumpDatabase } from '../../../src/jobs/backup/pg-dump.ts';
 import { listDump, restoreDump, verifyDump } from '../../../src/jobs/backup/pg-restore.ts';
-import { children, type DumpScene, startDumpScene } from '../../support/dump-scene.ts';
+import { children, type DumpScene, startRichDumpScene } from '../../support/dump-scene.ts';
 import { withClient } from '../../support/postgres-server.ts';
-import { fillRichly, portrait } from '../../support/rich-database.ts';
+import { portrait } from '../../support/rich-database.ts';
 import { findSystemPostgres } from '../../support/system-postgres.ts';
 
 const system = await findSystemPostgres();
@@ -21,11 +19,9 @@ describe.skipIf(system === undefined)('a dump', () => {
   let dump: Buffer;
 
   beforeAll(async () => {
-    scene = await startDumpScene(system!);
-    ({ dumper, restorer } = scene);
-    source = await scene.create();
-    await fillRichly(source);
-    dump = await buffer(dumpDatabase({ url: source, client: dumper }).content);
+    const rich = await startRichDumpScene(system!);
+    scene = rich;
+    ({ dumper, restorer, source, dump } = rich);
   });
 
   afterAll(() => scene?.close());

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findClient, type PgClient } from '../../../src/jobs/backup/pg-client.ts';
 import { dumpDatabase } from '../../../src/jobs/backup/pg-dump.ts';
-import { serverVersion } from '../../../src/jobs/backup/pg-session.ts';
+import { serverVersion } from '../../../src/jobs/postgres/pg-session.ts';
 import { withClient } from '../../support/postgres-server.ts';
 import {
   findSystemPostgres,

@@ -114,16 +114,12 @@ it.skipIf(system === undefined)(
   async () => {
     const scene = await startDumpScene(system!);
     onTestFinished(() => scene.close());
-    const { rig, vault, url } = await setupBackups();
+    const { rig, keep } = await setupBackups();
     const source = await scene.create();
     await fillRichly(source);
     const password = decodeURIComponent(new URL(source).password);
     await rig.secrets.put('db', { value: password, description: '' });
-    const { id } = await schedule(rig, 'backup', {
-      backupType: 'full',
-      source: source.replace(`:${new URL(source).password}@`, ':${secret:db}@'),
-      targetLocation: `${url(vault)}/`,
-    });
+    const { id } = await keep({ source: source.replace(`:${new URL(source).password}@`, ':${secret:db}@') });
     const { backupId } = await backUp(rig, id);
     const to = new URL(scene.newUrl());
     const whole = to.href;
