@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unansweredMax } from '../../src/routes/pipelining.ts';
 import { noop, setupApi } from '../support/api-house.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -149,6 +150,23 @@ describe('requests in one go', () => {
     expect(await names()).toEqual([]);
   });
 
+  test('are answered up to a number, and then refused with an end to the connection', async () => {
+    const client = await open();
+    client.socket.write(get.repeat(unansweredMax + 5));
+    const told = statuses(await client.whole);
+    expect(told).toEqual([...Array(unansweredMax).fill(200), 429]);
+    expect(client.answer).toContain('"code":"too_many_requests"');
+  });
+
+  test('are answered one after the other, however many', async () => {
+    const client = await open();
+    for (let asked = 1; asked <= unansweredMax * 2; asked += 1) {
+      client.socket.write(get);
+      await once(client.socket, 'data');
+    }
+    expect(new Set(statuses(client.answer))).toEqual(new Set([200]));
+  });
+
   test('of a client that reads no answer are not all kept in memory, and it is cut off', async () => {
     const { socket, whole } = await open({ reads: false });
     const before = process.memoryUsage().rss;
@@ -157,7 +175,7 @@ describe('requests in one go', () => {
     // Who does not read hears of the end by writing.
     drip(socket, '\n');
     await whole;
-    expect((process.memoryUsage().rss - before) / 1_048_576).toBeLessThan(150);
+    expect((process.memoryUsage().rss - before) / 1_048_576).toBeLessThan(100);
     expect((await api.get('/healthz')).status).toBe(200);
   });
 });
