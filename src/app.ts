@@ -26,6 +26,7 @@ import { registerJsonBodies } from './routes/json-body.ts';
 import { answerUnrouted, collectPaths, refuseShadowed } from './routes/known-paths.ts';
 import { type Metrics, metricsRoutes } from './routes/metrics.ts';
 import { notificationRoutes } from './routes/notifications.ts';
+import { limitPipelining } from './routes/pipelining.ts';
 import { registerProblems, sendProblem } from './routes/problem.ts';
 import { refuseUnknownQueries } from './routes/query-wire.ts';
 import { queueRoutes } from './routes/queues.ts';
@@ -142,6 +143,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     reply.header('x-content-type-options', 'nosniff');
     done();
   });
+
+  limitPipelining(app);
 
   const guard = [requireApiKey(parts.apiKey), refuseForeignPages(parts.apiKey)];
   const paths = collectPaths(app);

@@ -7,6 +7,7 @@ import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { watchParent } from './end-with-parent.ts';
 import { messageOf } from './errors.ts';
+import { handleUncaught, refuseExitInJobs } from './jobs/stray-faults.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
 
@@ -77,10 +78,19 @@ async function main(): Promise<void> {
   if (process.env.npm_lifecycle_event !== undefined)
     watchParent(() => void shutDown('npm, which started this, has ended', exitCodes.ok));
   // A program that does not know its own state must not go on; what it had claimed is brought back by the lease.
-  process.on('uncaughtException', (error) => {
-    logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
-    void shutDown('a fault of the program', exitCodes.fault);
-  });
+  // What main itself throws, or a timer of the house, is brought back by the lease: such a process must not go on.
+  handleUncaught(
+    (error, { runId, attempt }) =>
+      logger.error(
+        { err: error, runId, attempt },
+        `the job of run ${runId} left a fault: ${messageOf(error)}`,
+      ),
+    (error) => {
+      logger.fatal({ err: error }, `uncaught: ${messageOf(error)}`);
+      void shutDown('a fault of the program', exitCodes.fault);
+    },
+  );
+  refuseExitInJobs();
 
   try {
     const reaching = reachDatabase(config, {

@@ -194,11 +194,16 @@ async function endStatement(
   };
 }
 
-/** The parts of the statement of every end that are about what is held: where nothing is released … */
+/**
+ * The parts of the statement of every end that are about what is held: where nothing is released …
+ *
+ * Nothing is held then, and that is written, not left as it is: Postgres looks at the CHECKs with the row as it was for
+ * the snapshot before it finds that the row has changed since. There the last active run would end with others held.
+ */
 const noRelease = {
   which: sql`r.schedule_id <> all((select ids from holding)::uuid[])`,
   released: sql``,
-  counted: sql`,`,
+  counted: sql`, held_runs = 0, held_backfills = 0,`,
   joined: sql``,
   told: sql`union all select null, unnest(ids) from holding`,
 };

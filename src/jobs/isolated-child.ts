@@ -4,12 +4,14 @@
  * a job in an endless loop hears nothing.
  */
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../errors.ts';
 import { redactorOf } from '../secrets/redaction.ts';
 import type { FromChild, JournalCall, ToChild } from './isolated-protocol.ts';
 import type { JobType } from './job.ts';
 import { createJobRegistry } from './registry.ts';
 import { abort, type LiveAttempt, runJob } from './run-job.ts';
 import type { StepJournal, StepRecord } from './step-record.ts';
+import { handleUncaught } from './stray-faults.ts';
 
 const watchEveryMs = 500;
 
@@ -22,6 +24,13 @@ new Worker(
    setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, everyMs);`,
   { eval: true, workerData: { parent: process.ppid, everyMs: watchEveryMs } },
 ).unref();
+// What its job leaves behind is told as its fault; what is not the job's ends the process, as ever.
+handleUncaught(
+  () => {},
+  (error) => {
+    process.stderr.write(`${error.name}: ${messageOf(error)}\n`, () => process.exit(1));
+  },
+);
 process.on('disconnect', () => process.exit(1));
 process.on('message', (message: ToChild) => {
   switch (message.kind) {

@@ -12,6 +12,7 @@ import type { JobContext, JobType, LogLevel } from './job.ts';
 import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
 import { createSteps, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
 import type { StepJournal } from './step-record.ts';
+import { type FaultyAttempt, inAttempt } from './stray-faults.ts';
 
 export type AttemptEnd =
   | {
@@ -30,13 +31,13 @@ export type AttemptEnd =
   | { kind: 'given_up' };
 
 /** Why an attempt is ended from outside. */
-export type AbortReason = 'timeout' | 'cancel' | 'lease_lost' | 'shutdown';
+export type AbortReason = 'timeout' | 'cancel' | 'lease_lost' | 'shutdown' | 'stray_fault';
 
 /** What an attempt's signal is aborted with. */
 export class AttemptAborted extends Error {
   readonly why: AbortReason;
-  constructor(why: AbortReason, message: string) {
-    super(message);
+  constructor(why: AbortReason, message: string, cause?: unknown) {
+    super(message, { cause });
     this.name = 'AttemptAborted';
     this.why = why;
   }
@@ -46,10 +47,19 @@ export class AttemptAborted extends Error {
 export type LiveAttempt = {
   readonly abort: AbortController;
   stopRequested: boolean;
+  /** Once the job is called: what its listeners of the signal throw is its own fault too (stray-faults.ts). */
+  faulty?: FaultyAttempt;
 };
 
 /** How long an aborted job may still take before its slot is freed and its answer is ignored, unless it says otherwise. */
 const abortGraceMs = 1000;
+const strayWords = 'The job threw where nothing awaits it (an unhandled rejection, or in a callback)';
+
+function isStrayFault(live: LiveAttempt): boolean {
+  const why: unknown = live.abort.signal.reason;
+  return why instanceof AttemptAborted && why.why === 'stray_fault';
+}
+
 export type RunJobParts = {
   clock: Clock;
   log(level: LogLevel, message: string): void;
@@ -85,19 +95,29 @@ export async function runJob(
     }
     // What is cancelled before it began does not begin.
     live.abort.signal.throwIfAborted();
-    const answer = (async () => await job.run(new AttemptContext(run, live, parts, steps), input.data))();
+    live.faulty = {
+      runId: run.id,
+      attempt: run.attempt,
+      fail: (thrown) => abort(live, 'stray_fault', strayWords, thrown),
+    };
+    const answer = inAttempt(
+      live.faulty,
+      async () => await job.run(new AttemptContext(run, live, parts, steps), input.data),
+    );
     const output = redactJson(
       normalised(await untilAborted(live.abort.signal, answer, job.abortGraceMs ?? abortGraceMs)),
       parts.redact,
     );
     await steps.close();
+    // Half of what it set off has failed: an answer of the other half does not count.
+    if (isStrayFault(live)) return endOfAbort(run, live, live.abort.signal.reason, parts.redact);
     // Whatever the job made of the exception that said so.
     if (steps.over?.kind === 'waiting') return waiting(steps.over);
     return { kind: 'ended', status: 'succeeded', reason: null, output, error: null };
   } catch (thrown) {
     await steps.close();
     const why = live.abort.signal.reason;
-    if (why instanceof AttemptAborted) return endOfAbort(run, live, why);
+    if (why instanceof AttemptAborted) return endOfAbort(run, live, why, parts.redact);
     if (steps.over !== null && isInterruption(thrown)) {
       return steps.over.kind === 'waiting' ? waiting(steps.over) : stopped;
     }
@@ -107,8 +127,10 @@ export async function runJob(
   }
 }
 
-export function abort(live: LiveAttempt, why: AbortReason, message: string): void {
-  live.abort.abort(new AttemptAborted(why, message));
+export function abort(live: LiveAttempt, why: AbortReason, message: string, cause?: unknown): void {
+  const reason = new AttemptAborted(why, message, cause);
+  if (live.faulty === undefined) live.abort.abort(reason);
+  else inAttempt(live.faulty, () => live.abort.abort(reason));
 }
 
 /** Made when the job first asks for them: most jobs have none. */
@@ -225,11 +247,21 @@ class AttemptContext implements JobContext {
 }
 
 /** How an attempt ends that was ended from outside. */
-export function endOfAbort(run: ClaimedRun, live: LiveAttempt, why: AttemptAborted): AttemptEnd {
+export function endOfAbort(
+  run: ClaimedRun,
+  live: LiveAttempt,
+  why: AttemptAborted,
+  redact: Redact = (text) => text,
+): AttemptEnd {
   const error = { type: 'Timeout', message: why.message };
   switch (why.why) {
     case 'timeout':
       return failureOf(run, live, (text) => text)(error, { retryable: true }, 'timed_out');
+    case 'stray_fault': {
+      const [thrown, fault] = faultOf(why.cause);
+      const told = { type: thrown.type, message: `${why.message}: ${thrown.message}` };
+      return failureOf(run, live, redact)(told, fault);
+    }
     case 'cancel':
       return { kind: 'ended', status: 'cancelled', reason: 'cancelled_by_hand', output: null, error: null };
     case 'lease_lost':

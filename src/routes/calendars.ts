@@ -100,7 +100,7 @@ export function calendarRoutes(app: ZodApp, calendars: CalendarService): void {
         summary: 'Delete a calendar',
         description: 'Only one that no schedule names.',
         params: calendarRef,
-        response: { 204: nothing, ...problems(404, 409) },
+        response: { 204: nothing, ...problems(404, 409, ...bodyProblems) },
       },
     },
     async (request, reply) => {

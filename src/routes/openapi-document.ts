@@ -37,7 +37,11 @@ function completeOperation(operation: Operation, document: ApiDocument): void {
   for (const parameter of operation.parameters ?? []) {
     if (parameter.in === 'query' && parameter.example !== undefined) parameter.required = true;
   }
-  for (const [type, media] of Object.entries(operation.requestBody?.content ?? {})) {
+  const content = operation.requestBody?.content ?? {};
+  // One object for all media types of a body is what comes in; each gets its own.
+  for (const [type, shared] of Object.entries(content)) {
+    const media = { ...shared };
+    content[type] = media;
     const schema = resolved(media.schema, document);
     const [example] = (schema.examples as unknown[] | undefined) ?? [];
     if (media.example === undefined && example !== undefined) media.example = example;

@@ -168,7 +168,7 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
           'Its waiting runs are cancelled, running ones are told to; its runs and its history stay, under its id.',
         params: scheduleRef,
         headers: callerHeaders,
-        response: { 204: nothing, ...problems(400, 404, 412) },
+        response: { 204: nothing, ...problems(404, 412, ...bodyProblems) },
       },
     },
     async (request, reply) => {

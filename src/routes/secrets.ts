@@ -88,7 +88,7 @@ export function secretRoutes(app: ZodApp, secrets: SecretService): void {
         summary: 'Delete a secret',
         description: 'Only one that no active or paused schedule refers to.',
         params: secretRef,
-        response: { 204: nothing, ...problems(404, 409) },
+        response: { 204: nothing, ...problems(404, 409, ...bodyProblems) },
       },
     },
     async (request, reply) => {

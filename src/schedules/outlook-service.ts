@@ -133,7 +133,7 @@ export function createOutlookService({
 
     async forecast({ timezone, locale, ...range }) {
       const fromMs = range.fromMs ?? clock.now();
-      const untilMs = range.untilMs ?? fromMs + dayMs;
+      const untilMs = range.untilMs ?? Math.min(fromMs + dayMs, lastMs);
       const bucketMs = range.bucketMs ?? (untilMs - fromMs <= dayMs ? minuteMs : hourMs);
       checkRange(fromMs, untilMs, bucketMs);
       const breath = createBreath(clock);

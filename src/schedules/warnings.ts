@@ -11,7 +11,7 @@ import type { Filter } from './exclusion.ts';
 import { DAY_MS, formatDay } from './local-time.ts';
 import type { Locale } from './locale.ts';
 import type { Timing } from './schedule.ts';
-import { nextAfter, nextTimes } from './trigger.ts';
+import { lastMs, nextAfter, nextTimes } from './trigger.ts';
 import { fill, type WarningCode, warningTexts } from './warning-words.ts';
 import { toLocal, transitionsBetween } from './zone.ts';
 
@@ -68,16 +68,17 @@ export function warningsFor(input: WarningInput): Warning[] {
     warnings.push(at === undefined ? { code, message } : { code, message, at });
   };
   const times = nextTimes(timing, seedName, fromMs, timesLookedAt);
+  const untilMs = Math.min(fromMs + horizonMs, lastMs);
   if (times[0] === undefined) warn('never_fires');
   else if (filter !== null && isExcludedForAYear(input, filter, timezone, times[0]))
     warn('excluded_all_year');
   switch (trigger.kind) {
     case 'cron':
-      cronWarnings({ timing, trigger, seedName, fromMs, untilMs: fromMs + horizonMs, filter, locale }, warn);
+      cronWarnings({ timing, trigger, seedName, fromMs, untilMs, filter, locale }, warn);
       warnLessThanYearly(times, timezone, warn, warnings);
       break;
     case 'every':
-      everyWarnings(trigger.everyMs, timezone, fromMs, horizonMs, locale, warn);
+      everyWarnings(trigger.everyMs, timezone, fromMs, untilMs, locale, warn);
       break;
     case 'delay':
       warn('delay_from_end', { delay: duration(trigger.delayMs, locale) });
@@ -117,7 +118,7 @@ function everyWarnings(
   everyMs: number,
   timezone: string,
   fromMs: number,
-  horizonMs: number,
+  untilMs: number,
   locale: Locale,
   warn: Warn,
 ): void {
@@ -128,7 +129,7 @@ function everyWarnings(
     warn('every_drifts', { every });
     return;
   }
-  for (const { at, offsetBefore, offsetAfter } of transitionsBetween(timezone, fromMs, fromMs + horizonMs)) {
+  for (const { at, offsetBefore, offsetAfter } of transitionsBetween(timezone, fromMs, untilMs)) {
     const shift = Math.abs(offsetAfter - offsetBefore);
     if (shift === 0 || shift % everyMs === 0) continue;
     const date = formatDay(Math.floor((at + offsetAfter) / DAY_MS));

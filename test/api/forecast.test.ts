@@ -14,6 +14,20 @@ const preview = (body: object, language?: string) => {
   return language === undefined ? request : request.set('accept-language', language);
 };
 
+test('time ends with the year 9999, also for what looks ahead of it', async () => {
+  await api.create('a', { every: '1h' });
+  const from = '9999-12-31T22:30:00Z';
+  const { body } = await api.get(`/forecast?from=${from}`);
+  expect(body.until).toBe('9999-12-31T23:59:59.999Z');
+  expect(busy(body)).toEqual(['12-31T23:00 1']);
+  const none = await api.get('/forecast?from=9999-12-31T23:59:59.999Z');
+  expectProblem(none, { status: 400, pointers: ['?until'] });
+  const berlin = await preview({ cron: '30 2 * * *', timezone: 'Europe/Berlin', from });
+  expect(berlin.body.warningDetails.map((each: { code: string }) => each.code)).toEqual(['never_fires']);
+  const hourly = await preview({ every: '4h', timezone: 'Europe/Berlin', from });
+  expect(JSON.stringify(hourly.body)).not.toContain('+010000');
+});
+
 describe('a forecast', () => {
   test('counts the coming fires of all active schedules, per minute for a day from now', async () => {
     await api.create('a', { cron: '0 2 * * *' });

@@ -3,7 +3,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { z } from 'zod';
@@ -178,6 +178,46 @@ describe('a compressed bomb', () => {
     );
     expect(await run({ url: server.url })).toMatchObject({ statusCode: 200, body: '', bodyTruncated: true });
     expect(log[0]).toContain('"br"');
+  });
+
+  it('by zstd is left alone, for the same reason', async () => {
+    const { run, log } = setup();
+    const server = await listen(saying(httpOf(zstdCompressSync(zeros), 'Content-Encoding: zstd')));
+    expect(await run({ url: server.url })).toMatchObject({ statusCode: 200, body: '', bodyTruncated: true });
+    expect(log[0]).toContain('"zstd"');
+  });
+
+  it.each([
+    'gzip, gzip',
+    'gzip,br',
+    'deflate, gzip, identity',
+    'x-gzip'.padEnd(2000, '!'),
+  ])('in layers (%s) is not unpacked twice', async (coding) => {
+    const { run } = setup();
+    const twice = gzipSync(gzipSync(zeros, { level: 9 }));
+    const server = await listen(saying(httpOf(twice, `Content-Encoding: ${coding}`)));
+    const output = await run({ url: server.url });
+    expect(output).toMatchObject({ statusCode: 200, bodyTruncated: true });
+    expect(Buffer.byteLength(output.body)).toBeLessThanOrEqual(65_536);
+  });
+
+  it('from many targets at once takes a bounded share of memory', async () => {
+    const { run } = setup();
+    const bomb = httpOf(gzipSync(Buffer.alloc(256 * 1_048_576), { level: 1 }), 'Content-Encoding: gzip');
+    const bombs = await listen(saying(bomb));
+    const floods = await listen(endless(`${ok}\r\n`, Buffer.alloc(65_536, 'x')));
+    const before = process.memoryUsage().rss;
+    let most = before;
+    const look = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().rss);
+    }, 5);
+    const urls = Array.from({ length: 100 }, (_, index) => (index % 2 === 0 ? bombs.url : floods.url));
+    const outputs = await Promise.all(urls.map((url) => run({ url })));
+    clearInterval(look);
+    for (const output of outputs) expect(output.bodyTruncated).toBe(true);
+    // 13 GiB, unpacked; what both ends of 100 sockets hold is in here.
+    expect((most - before) / 1_048_576).toBeLessThan(500);
+    await floods.allClosed();
   });
 
   it('that is broken or cut costs the text, not the run', async () => {
@@ -539,6 +579,39 @@ describe('redirects', () => {
     expect(requests).toBe(6);
   });
 
+  it.each([
+    'file:///etc/passwd',
+    'ftp://127.0.0.1/',
+    'gopher://127.0.0.1:70/_x',
+    'javascript:alert(1)',
+    'data:text/plain,hi',
+    'unix:/run/docker.sock',
+    'http+unix://%2Frun%2Fdocker.sock/',
+    'ws://127.0.0.1/',
+    'blob:http://127.0.0.1/x',
+  ])('to %s are refused, and nothing is opened', async (to) => {
+    const { failure } = setup();
+    const server = await listen(saying(`HTTP/1.1 302 Found\r\nLocation: ${to}\r\nContent-Length: 0\r\n\r\n`));
+    const error = await failure({ url: server.url });
+    expect(error).toMatchObject({ type: 'InvalidConfiguration', retryable: false });
+    expect(error.message).toContain('only http and https');
+  });
+
+  it.each([
+    'http://',
+    'http://[',
+    'http://127.0.0.1:99999/',
+    '//:0:0',
+    'http://a b/',
+    `/${'x'.repeat(15_000)}`,
+  ])('to no address (%s) end the call', async (to) => {
+    const { failure } = setup();
+    const server = await listen(saying(`HTTP/1.1 302 Found\r\nLocation: ${to}\r\nContent-Length: 0\r\n\r\n`));
+    const error = await failure({ url: server.url, timeout: '5s' });
+    expect(['InvalidResponse', 'NetworkError']).toContain(error.type);
+    expect(error.message.length).toBeLessThan(1000);
+  });
+
   it('from https to http are refused', async () => {
     const plain = await listen(saying(`${ok}Content-Length: 0\r\n\r\n`));
     const { Agent } = await import('undici');
@@ -565,6 +638,20 @@ describe('TLS', () => {
     expect(error).toMatchObject({ type: 'NetworkError', retryable: true });
     expect(error.message).toContain('TLS');
     expect(error.message).toContain('DEPTH_ZERO_SELF_SIGNED_CERT');
+    await server.allClosed();
+  });
+
+  it('with a certificate for another name is refused, though it is trusted', async () => {
+    const { Agent } = await import('undici');
+    const pair = selfSigned();
+    const { failure } = setup({ dispatcher: new Agent({ connect: { ca: pair.cert } }) });
+    const server = await listen(
+      () => {},
+      () => tls.createServer(pair),
+    );
+    const error = await failure({ url: `https://127.0.0.1:${server.port}/` });
+    expect(error).toMatchObject({ type: 'NetworkError', retryable: true });
+    expect(error.message).toContain('TLS');
     await server.allClosed();
   });
 

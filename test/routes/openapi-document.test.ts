@@ -44,6 +44,13 @@ test('it is OpenAPI 3.1, and its operations have ids of their own', () => {
   expect(ids.length).toBeGreaterThan(20);
 });
 
+test('a calendar comes as JSON or as text, each with a schema of its own', () => {
+  const { content } = document.paths['/calendars/{name}']!.put!.requestBody!;
+  expect(content['text/calendar']!.schema).toMatchObject({ type: 'string' });
+  expect(content['application/json']!.schema).not.toMatchObject({ type: 'string' });
+  expect(content['application/json']!.example).toBeTypeOf('object');
+});
+
 test.each(operations)('$name says what it is for and what it answers', ({ operation }) => {
   for (const words of [operation.operationId, operation.summary, operation.description, ...operation.tags]) {
     expect(words).toMatch(/\S/);

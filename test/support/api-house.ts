@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm';
 import pino from 'pino';
 import supertest, { type Response, type Test } from 'supertest';
-import { buildApp } from '../../src/app.ts';
+import { buildApp, type HttpLimits } from '../../src/app.ts';
 import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
 import { inputIssues } from '../../src/jobs/input-issues.ts';
@@ -42,7 +42,7 @@ export type ApiHouse = {
   close(): Promise<void>;
 };
 
-export type ApiHouseOptions = HouseOptions & { apiKey?: string };
+export type ApiHouseOptions = HouseOptions & { apiKey?: string; limits?: Partial<HttpLimits> };
 
 /** A job that asks for nothing. */
 export const noop = { type: 'noop' };
@@ -51,7 +51,7 @@ export const version = '1.2.3';
 /** Settings of jobs that these tests describe and never run. */
 const noBackups = { databaseUrl: 'postgres://nowhere/none', pgBin: null, path: null, s3: {} };
 
-export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
+export async function setupApi({ apiKey, limits = {}, ...options }: ApiHouseOptions = {}): Promise<ApiHouse> {
   const house = await setupHouse({
     moreJobs: (queue) => houseJobs({ version, backup: noBackups, queue }),
     ...options,
@@ -85,6 +85,7 @@ export async function setupApi({ apiKey, ...options }: ApiHouseOptions = {}): Pr
     logger: pino({ level: 'silent' }),
     version,
     serveApi: true,
+    limits,
   });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
   const agent = supertest(address);

@@ -3,6 +3,7 @@ import { JobError } from '../job.ts';
 import type { HttpRequest, HttpResponse } from './http-exchange.ts';
 import { displayUrl } from './http-fault.ts';
 import { withoutHeaders } from './task-headers.ts';
+import { urlLengthMax } from './task-input.ts';
 
 /** Redirects that are followed in one call. */
 export const redirectsMax = 5;
@@ -45,6 +46,13 @@ export function redirectedRequest(request: HttpRequest, response: HttpResponse):
 
 function targetOf(request: HttpRequest, statusCode: number, location: string): URL {
   const what = `${request.method} ${displayUrl(request.url)} answered ${statusCode} with a redirect`;
+  if (location.length > urlLengthMax) {
+    throw new JobError(
+      'InvalidResponse',
+      `${what} to an address of ${location.length} characters; at most ${urlLengthMax} are followed.`,
+      { retryable: false },
+    );
+  }
   const url = URL.parse(location, request.url);
   if (url === null) {
     throw new JobError('InvalidResponse', `${what} to something that is not an address.`, {
