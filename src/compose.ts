@@ -40,6 +40,7 @@ import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
+import { createExplainService } from './schedules/explain-service.ts';
 import { createGroupService } from './schedules/group-service.ts';
 import { createHistoryService } from './schedules/history-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
@@ -260,6 +261,7 @@ export async function startService({
     groups: createGroupService(scheduleParts),
     documents: createApplyService(scheduleParts),
     history: createHistoryService({ db: api.db }),
+    explanations: createExplainService({ db: api.db, clock, book }),
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),
