@@ -1,5 +1,6 @@
-/** `npm run bench`: every measurement with the settings as shipped, as a table beside its goal. About 6 minutes. */
+/** `npm run bench`: every measurement with the settings as shipped, as a table beside its goal. About 8 minutes. */
 import { cpus, totalmem } from 'node:os';
+import { catchUp } from './catch-up.ts';
 import { forecast } from './forecast.ts';
 import { herd } from './herd.ts';
 import { idle } from './idle.ts';
@@ -64,6 +65,11 @@ tell('lateness at 100 fires/s: p99', late.p99Ms, 'ms', { most: 100 });
 const idling = await idle({ schedules: 100_000, seconds: 30 });
 tell('idle with 100,000 schedules: CPU', idling.cpuPercentOfCore, '% of a core', { most: 2 });
 tell('idle with 100,000 schedules: RSS', idling.rssMb, 'MB', { most: 200 });
+
+const caught = await catchUp({ schedules: 10_000, missedEach: 1000 });
+tell('10,000 schedules that each missed 1,000 fires: behind for', caught.seconds, 's', { most: 60 });
+tell('a live schedule beside them: most behind', caught.liveLatenessMsMost / 1000, 's', { most: 2 });
+tell('RSS beside them', caught.rssMbMost, 'MB', { most: 400 });
 
 const foreseen = await forecast({ schedules: 100_000 });
 tell('forecast of a day of 100,000 schedules', foreseen.forecastMs / 1000, 's', { most: 5 });

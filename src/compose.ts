@@ -40,6 +40,7 @@ import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
+import { expireEveryMs, expirePass } from './schedules/expiry.ts';
 import { createExplainService } from './schedules/explain-service.ts';
 import { createGroupService } from './schedules/group-service.ts';
 import { createHistoryService } from './schedules/history-service.ts';
@@ -201,6 +202,10 @@ export async function startService({
       return rescueEveryMs;
     });
     notifying = keepUp('notifier', async () => (await notifier.pass()).sleepMs);
+    keepUp('expiry', async () => {
+      await expirePass({ db, clock, book, served: served.names });
+      return expireEveryMs;
+    });
     const { retentionDays } = config;
     if (retentionDays !== null) {
       keepUp('pruner', async () =>

@@ -177,6 +177,7 @@ describe('pure files', () => {
     'schedules/schedule-service.ts',
     'schedules/schedule-view.ts',
     'schedules/backfill-service.ts',
+    'schedules/expiry.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
     'runs/backup-service.ts',

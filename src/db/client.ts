@@ -89,17 +89,18 @@ const dialect = new PgDialect();
 /**
  * Runs a statement that is on the path of every run, planned once per connection instead of each time: planning its
  * CTEs costs as much as executing it for dozens of runs. The text must be the same each time for one name.
- * In a transaction it is planned as any other.
  */
 export async function executePrepared<Row extends Record<string, unknown>>(
   db: Db | Tx,
   name: string,
   statement: SQL,
 ): Promise<{ rows: Row[] }> {
-  const { sql: text, params } = dialect.sqlToQuery(statement);
-  const result: { rows: unknown[] } =
-    '$client' in db ? await db.$client.query({ name, text, values: params }) : await db.execute(statement);
-  return { rows: result.rows as Row[] };
+  const query = dialect.sqlToQuery(statement);
+  const result =
+    '$client' in db
+      ? await db.$client.query({ name, text: query.sql, values: query.params })
+      : await db._.session.prepareQuery(query, undefined, name, false).execute();
+  return { rows: (result as { rows: Row[] }).rows };
 }
 
 /** The database's clock, epoch milliseconds. */

@@ -2,7 +2,8 @@
 import { sql } from 'drizzle-orm';
 import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
-import type { Db, Tx } from './client.ts';
+import { arrayParam } from './array-literal.ts';
+import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { tellMissedRuns } from './notify-event-store.ts';
 import { replaceActive } from './overlap-store.ts';
@@ -48,19 +49,27 @@ export async function claimDue(
   limit: number,
   first: 'oldest' | 'newest' = 'oldest',
 ): Promise<DueSchedule[]> {
-  const locked = await tx.execute<HotRow>(sql`
+  const locked = await executePrepared<HotRow>(
+    tx,
+    `claim_due_${first}`,
+    sql`
     select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, held_runs, held_backfills,
       fired::float8 as fired
     from schedule_states where due_at <= ${new Date(nowMs).toISOString()}
     order by due_at ${first === 'oldest' ? sql`asc` : sql`desc`} limit ${limit}
-    for update skip locked`);
+    for update skip locked`,
+  );
   if (locked.rows.length === 0) return [];
   // Read after the locks were taken, in a statement of its own: with the snapshot of the one above, a schedule that
   // was rescheduled at that moment would come with its new time and its old trigger.
-  const { rows } = await tx.execute<DefinitionRow>(sql`
+  const { rows } = await executePrepared<DefinitionRow>(
+    tx,
+    'read_due',
+    sql`
     select id, name, trigger, timezone, dst, ${epochMs('start_at')} as start_at, ${epochMs('end_at')} as end_at,
       exclusions, max_runs, jitter_ms::float8 as jitter_ms, overlap, catch_up, catch_up_window_ms::float8 as catch_up_window_ms
-    from schedules where id = any(${sql.param(locked.rows.map((row) => row.id))}::uuid[])`);
+    from schedules where id = any(${arrayParam(locked.rows.map((row) => row.id))}::uuid[])`,
+  );
   const definitions = new Map(rows.map((row) => [row.id, row]));
   return locked.rows.map((hot) => {
     const row = definitions.get(hot.id)!;
@@ -110,8 +119,12 @@ export async function recordFires(
 ): Promise<RecordedFires> {
   const { fires, states } = plan;
   const now = new Date(nowMs).toISOString();
-  const column = <T, V>(of: readonly T[], value: (each: T) => V) => sql.param(of.map(value));
-  const { rows } = await tx.execute<RecordedFires & { tellable: boolean }>(sql`
+  const column = <T, V extends string | number | boolean | null>(of: readonly T[], value: (each: T) => V) =>
+    arrayParam(of.map(value));
+  const { rows } = await executePrepared<RecordedFires & { tellable: boolean }>(
+    tx,
+    'record_fires',
+    sql`
     with fire as (
       select * from unnest(
         ${column(fires, (f) => f.runId)}::uuid[], ${column(fires, (f) => f.scheduleId)}::uuid[],
@@ -176,7 +189,8 @@ export async function recordFires(
     select (select n from rung) as started, (select count(*)::int from inserted where held) as held,
       (select coalesce(sum(times), 0)::int from inserted where status = 'skipped') as skipped,
       (select coalesce(sum(times), 0)::int from inserted where status = 'missed') as missed,
-      exists (select from inserted where status = 'missed' or late_at <= ${now}) as tellable`);
+      exists (select from inserted where status = 'missed' or late_at <= ${now}) as tellable`,
+  );
   const { tellable, ...recorded } = rows[0]!;
   if (tellable)
     await tellMissedRuns(

@@ -7,12 +7,13 @@
 import { sql } from 'drizzle-orm';
 import type { RunError } from '../runs/run.ts';
 import type { OutcomeStatus } from '../runs/run-state.ts';
+import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { tellRunEnds } from './notify-event-store.ts';
 import { ring } from './queue.ts';
 
-const array = (values: readonly unknown[]) => sql.param([...values]);
+const array = arrayParam;
 const iso = (ms: number) => new Date(ms).toISOString();
 
 export type RunEnd = {

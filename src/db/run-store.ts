@@ -8,12 +8,13 @@ import { sql } from 'drizzle-orm';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { RunSignal } from '../runs/run-state.ts';
+import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
 import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
 import { endRunsFrom } from './run-end-store.ts';
 
-const array = (values: readonly unknown[]) => sql.param([...values]);
+const array = arrayParam;
 const iso = (ms: number) => new Date(ms).toISOString();
 
 /** What a worker needs to execute a run. */

@@ -137,6 +137,16 @@ export async function deleteSchedule(
   await tx.delete(schedules).where(eq(schedules.id, id));
 }
 
+/** Completed schedules whose `deleteAfterCompletion` is over and that have no active run, at most `limit`. */
+export async function listExpired(db: Db | Tx, nowMs: number, limit: number): Promise<string[]> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select s.id from schedules s join schedule_states h on h.schedule_id = s.id
+    where s.status = 'completed' and s.delete_after_ms is not null and h.active_runs = 0
+      and s.updated_at + s.delete_after_ms * interval '1 millisecond' <= ${new Date(nowMs).toISOString()}
+    order by s.updated_at limit ${limit}`);
+  return rows.map(({ id }) => id);
+}
+
 export type ScheduleListFilter = {
   status?: ScheduleStatus;
   jobType?: string;

@@ -42,6 +42,16 @@ export function createDoorbellHandler(parts: DoorbellParts): (payload: unknown) 
   const { taskQueue, slots, logger } = parts;
 
   async function answerInSlot(doorbell: Doorbell): Promise<void> {
+    const give = slots.tryTake() ?? (await lined(doorbell));
+    try {
+      await parts.answer(doorbell);
+    } finally {
+      give();
+    }
+  }
+
+  /** Waits for its turn. */
+  async function lined(doorbell: Doorbell): Promise<() => void> {
     const place = slots.taken + slots.waiting;
     let takenBefore = slots.taken;
     // Tried until it rings once, so that a failure does not keep the run here.
@@ -56,11 +66,7 @@ export function createDoorbellHandler(parts: DoorbellParts): (payload: unknown) 
     }, doorbellTtlMs);
     const give = await slots.take();
     clearInterval(late);
-    try {
-      await parts.answer(doorbell);
-    } finally {
-      give();
-    }
+    return give;
   }
 
   async function answerInBundle(doorbell: Doorbell): Promise<void> {

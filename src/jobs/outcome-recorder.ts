@@ -61,11 +61,13 @@ export function createOutcomeRecorder(parts: OutcomeRecorderParts): OutcomeRecor
 
   async function record({ run, log }: EndedAttempt, end: AttemptEnd, finishedAtMs: number): Promise<boolean> {
     try {
-      await log
-        .flush()
-        .catch((error) =>
-          logger.warn({ err: error, runId: run.id }, `could not write the run's log: ${messageOf(error)}`),
-        );
+      if (log.unwritten) {
+        await log
+          .flush()
+          .catch((error) =>
+            logger.warn({ err: error, runId: run.id }, `could not write the run's log: ${messageOf(error)}`),
+          );
+      }
       if (end.kind === 'given_up') return false;
       const key = { runId: run.id, attempt: run.attempt };
       const ofRun = { ...key, scheduleId: run.scheduleId, finishedAtMs };

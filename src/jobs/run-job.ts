@@ -85,7 +85,7 @@ export async function runJob(
     }
     // What is cancelled before it began does not begin.
     live.abort.signal.throwIfAborted();
-    const answer = (async () => await job.run(contextOf(run, live, parts, steps), input.data))();
+    const answer = (async () => await job.run(new AttemptContext(run, live, parts, steps), input.data))();
     const output = redactJson(
       normalised(await untilAborted(live.abort.signal, answer, job.abortGraceMs ?? abortGraceMs)),
       parts.redact,
@@ -159,34 +159,69 @@ function isInterruption(thrown: unknown): boolean {
   return false;
 }
 
-function contextOf(
-  run: ClaimedRun,
-  live: LiveAttempt,
-  parts: RunJobParts,
-  steps: { get(): Steps },
-): JobContext {
-  return {
-    runId: run.id,
-    attempt: run.attempt,
-    scheduleId: run.scheduleId,
-    scheduleName: run.scheduleName,
-    scheduledForMs: run.scheduledForMs,
-    idempotencyKey: run.id,
-    signal: live.abort.signal,
-    get stopRequested() {
-      return live.stopRequested;
-    },
-    now: () => parts.clock.now(),
-    log: (message, level = 'info') => parts.log(level, parts.redact(String(message))),
-    redact: parts.redact,
-    get step() {
-      return steps.get().step;
-    },
-    all: (branches, options) => steps.get().all(branches, options),
-    sleep: (duration) => steps.get().sleep(duration),
-    rest: (ms, reason) => steps.get().rest(ms, reason),
-    progress: (done, total, unit) => steps.get().progress(done, total, unit),
-  };
+/**
+ * What a job sees of its attempt. A class, whose members are made when they are asked for: most jobs ask for few, and a
+ * herd of them is made at once. Each can be taken out by itself (`const { step, log } = context`).
+ */
+class AttemptContext implements JobContext {
+  readonly #run: ClaimedRun;
+  readonly #live: LiveAttempt;
+  readonly #parts: RunJobParts;
+  readonly #steps: { get(): Steps };
+  constructor(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts, steps: { get(): Steps }) {
+    this.#run = run;
+    this.#live = live;
+    this.#parts = parts;
+    this.#steps = steps;
+  }
+  get runId() {
+    return this.#run.id;
+  }
+  get attempt() {
+    return this.#run.attempt;
+  }
+  get scheduleId() {
+    return this.#run.scheduleId;
+  }
+  get scheduleName() {
+    return this.#run.scheduleName;
+  }
+  get scheduledForMs() {
+    return this.#run.scheduledForMs;
+  }
+  get idempotencyKey() {
+    return this.#run.id;
+  }
+  get signal() {
+    return this.#live.abort.signal;
+  }
+  get stopRequested() {
+    return this.#live.stopRequested;
+  }
+  get now(): JobContext['now'] {
+    return () => this.#parts.clock.now();
+  }
+  get log(): JobContext['log'] {
+    return (message, level = 'info') => this.#parts.log(level, this.#parts.redact(String(message)));
+  }
+  get redact() {
+    return this.#parts.redact;
+  }
+  get step() {
+    return this.#steps.get().step;
+  }
+  get all(): JobContext['all'] {
+    return (branches, options) => this.#steps.get().all(branches, options);
+  }
+  get sleep(): JobContext['sleep'] {
+    return (duration) => this.#steps.get().sleep(duration);
+  }
+  get rest(): JobContext['rest'] {
+    return (ms, reason) => this.#steps.get().rest(ms, reason);
+  }
+  get progress(): JobContext['progress'] {
+    return (done, total, unit) => this.#steps.get().progress(done, total, unit);
+  }
 }
 
 /** How an attempt ends that was ended from outside. */

@@ -14,6 +14,8 @@ const blockEveryMs = 500;
 
 export type AttemptLog = {
   log(level: LogLevel, message: string): void;
+  /** Whether lines are left to write. */
+  readonly unwritten: boolean;
   /** Writes what is left. Rejects when the database does. */
   flush(): Promise<void>;
 };
@@ -62,6 +64,9 @@ export function createRunLog(parts: { db: Db; clock: Clock; onFault(error: unkno
           if (seq < logLinesMax) add(logLevels.includes(level) ? level : 'info', clean(String(message)));
           else if (seq === logLinesMax)
             add('warn', `Only ${logLinesMax} lines are kept of an attempt; the rest is dropped.`);
+        },
+        get unwritten() {
+          return lines.length > 0;
         },
         flush,
       };

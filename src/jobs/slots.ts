@@ -1,5 +1,7 @@
 /** A counting semaphore: how many runs of a task queue this process executes at once, whatever its pools do. */
 export type Slots = {
+  /** The way to give a slot back, where one is free now; else null. */
+  tryTake(): (() => void) | null;
   /** Resolves with the way to give the slot back; first come, first served. */
   take(): Promise<() => void>;
   /** Slots taken so far. With `waiting` it tells the place in the line of who comes now, and later its pace. */
@@ -18,13 +20,18 @@ export function createSlots(count: number): Slots {
     else next();
   }
 
+  function tryTake(): (() => void) | null {
+    if (free === 0) return null;
+    free -= 1;
+    taken += 1;
+    return give;
+  }
+
   return {
+    tryTake,
     take() {
-      if (free > 0) {
-        free -= 1;
-        taken += 1;
-        return Promise.resolve(give);
-      }
+      const at = tryTake();
+      if (at !== null) return Promise.resolve(at);
       return new Promise((resolve) =>
         line.push(() => {
           taken += 1;

@@ -13,6 +13,7 @@
  *     ├──► skipped   its overlap policy said no; never started
  *     └──► missed    nobody dispatched when it was due, and catch-up said no; never started
  *
+ * A queued run may be *held*: its overlap policy lets nobody claim it until the active runs of its schedule have ended.
  * The right-hand ends are final: nothing leaves them, and no attempt number but the current one may make a move.
  * `migrations/` repeats these rules as CHECKs and as a trigger.
  */

@@ -86,6 +86,12 @@ export function statusAfter(schedule: Schedule, spec: ScheduleSpec, hasNext: boo
   return hasNext && roomForRuns(schedule, spec) ? 'active' : 'completed';
 }
 
+/** A change of a completed schedule counts anew: what somebody has just touched is not taken away from them. */
+export function isExpired({ status, spec, activeRuns, updatedAtMs }: Schedule, nowMs: number): boolean {
+  if (status !== 'completed' || spec.deleteAfterMs === null || activeRuns > 0) return false;
+  return updatedAtMs + spec.deleteAfterMs <= nowMs;
+}
+
 export function isOverdue(schedule: Schedule, nowMs: number, calendars: Calendars): boolean {
   if (schedule.status !== 'active' || schedule.nextRunAtMs === null || schedule.fault !== null) return false;
   return dueAtOrNominal(asDue(schedule, calendars), schedule.nextRunAtMs) <= nowMs;

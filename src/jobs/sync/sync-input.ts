@@ -17,6 +17,9 @@ const file = /^(file:\/\/\/|s3:\/\/[^/]+\/).*\.(ndjson|jsonl|csv)$/i;
 
 export type EndKind = 'postgres' | 'http' | 'file';
 
+/** An address that is none, or the stand-in of one that is a secret, says nothing of the fields beside it. */
+const isEnd = (url: string) => postgres.test(url) || http.test(url) || file.test(url);
+
 /** Of an address that has passed the schema. */
 export function kindOfEnd(url: string): EndKind {
   return postgres.test(url) ? 'postgres' : http.test(url) ? 'http' : 'file';
@@ -26,7 +29,7 @@ const url = z
   .string()
   .max(urlLengthMax)
   .refine(
-    (text) => postgres.test(text) || http.test(text) || file.test(text),
+    isEnd,
     'must be postgres://…, http(s)://…, or a file ending in .ndjson, .jsonl or .csv as file:///… or s3://bucket/…',
   );
 const name = z.string().min(1).max(nameLengthMax);
@@ -119,6 +122,7 @@ const source = z
       .describe('HTTP: more pages than this are a fault.'),
   })
   .superRefine((given, context) => {
+    if (!isEnd(given.url)) return;
     const kind = kindOfEnd(given.url);
     const wrong = (field: string, message: string) =>
       context.addIssue({ code: 'custom', path: [field], message });
@@ -155,6 +159,7 @@ const target = z
     headers: headers.describe('HTTP: request headers.'),
   })
   .superRefine((given, context) => {
+    if (!isEnd(given.url)) return;
     const kind = kindOfEnd(given.url);
     if (kind === 'postgres' && given.table === undefined)
       context.addIssue({ code: 'custom', path: ['table'], message: 'is required for a Postgres target' });
