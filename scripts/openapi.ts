@@ -19,6 +19,7 @@ import type { WatermarkService } from '../src/runs/watermark-service.ts';
 import type { ApplyService } from '../src/schedules/apply-service.ts';
 import type { BackfillService } from '../src/schedules/backfill-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
+import type { ExplainService } from '../src/schedules/explain-service.ts';
 import type { GroupService } from '../src/schedules/group-service.ts';
 import type { HistoryService } from '../src/schedules/history-service.ts';
 import type { OutlookService } from '../src/schedules/outlook-service.ts';
@@ -38,6 +39,7 @@ export async function renderDocument(): Promise<string> {
     groups: {} as GroupService,
     documents: {} as ApplyService,
     history: {} as HistoryService,
+    explanations: {} as ExplainService,
     calendars: {} as CalendarService,
     outlook: {} as OutlookService,
     secrets: {} as SecretService,

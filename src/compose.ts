@@ -41,6 +41,7 @@ import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
 import { createCalendarService } from './schedules/calendar-service.ts';
 import { expireEveryMs, expirePass } from './schedules/expiry.ts';
+import { createExplainService } from './schedules/explain-service.ts';
 import { createGroupService } from './schedules/group-service.ts';
 import { createHistoryService } from './schedules/history-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
@@ -265,6 +266,7 @@ export async function startService({
     groups: createGroupService(scheduleParts),
     documents: createApplyService(scheduleParts),
     history: createHistoryService({ db: api.db }),
+    explanations: createExplainService({ db: api.db, clock, book }),
     calendars,
     secrets,
     backups: createBackupService({ db: api.db }),

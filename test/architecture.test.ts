@@ -168,6 +168,8 @@ describe('pure files', () => {
     'schedules/calendar-service.ts',
     'schedules/commands.ts',
     'schedules/definition-checks.ts',
+    'schedules/explain-service.ts',
+    'schedules/nearest-times.ts',
     'schedules/group-service.ts',
     'schedules/history-service.ts',
     'schedules/hold.ts',

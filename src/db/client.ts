@@ -70,6 +70,11 @@ export function openDatabase(options: PoolOptions): Database {
   return { db: drizzle(pool, { schema }), pool, close: () => pool.end() };
 }
 
+/** Reads that must fit together: all statements of `work` see the database as it was at the first of them. */
+export async function inSnapshot<T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return await db.transaction(work, { isolationLevel: 'repeatable read', accessMode: 'read only' });
+}
+
 /**
  * The commit of this transaction will not wait for the disk: a crash of Postgres in the next half second may undo it,
  * whole. Only for what is done again in the same way then, and what nobody has been told of. A later commit that waits

@@ -32,6 +32,25 @@ export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): P
   return rows;
 }
 
+/** The outage that an instant lies in, one that still lasts included; null: none, or it is forgotten. */
+export async function findOutage(
+  db: Db | Tx,
+  atMs: number,
+  nowMs: number,
+  holeMs: number,
+): Promise<Outage | null> {
+  const at = new Date(atMs).toISOString();
+  const now = new Date(nowMs).toISOString();
+  const { rows } = await db.execute<Outage>(sql`
+    select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
+      (select from_at, until_at from outages where from_at <= ${at} order by from_at desc limit 1)
+      union all
+      select alive_until, ${now}::timestamptz from dispatch_state
+      where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
+    ) o where from_at <= ${at} and until_at >= ${at} order by 1 limit 1`);
+  return rows[0] ?? null;
+}
+
 /**
  * Says that a dispatcher is alive at `nowMs`. Where the last word of any dispatcher is longer ago than `holeMs`, the
  * time between is recorded as an outage. Returns the outages that matter still, oldest first.

@@ -3,7 +3,7 @@
  * insert, and for each update that counts `version` up. Who is behind a change is told to that trigger just before it;
  * what is not told of is Carillon's own doing.
  */
-import { and, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
@@ -70,6 +70,35 @@ export async function findVersion(
     .select()
     .from(scheduleVersions)
     .where(and(eq(scheduleVersions.scheduleId, scheduleId), eq(scheduleVersions.version, version)))
+    .limit(1);
+  return row === undefined ? null : toVersion(row);
+}
+
+/**
+ * The version by which a nominal time is judged: the last one from before that instant, as a change settles what is due
+ * until then, itself included, by what was before it. Null before the first one on record.
+ */
+export async function findVersionBefore(
+  db: Db | Tx,
+  scheduleId: string,
+  atMs: number,
+): Promise<ScheduleVersion | null> {
+  const [row] = await db
+    .select()
+    .from(scheduleVersions)
+    .where(and(eq(scheduleVersions.scheduleId, scheduleId), lt(scheduleVersions.at, new Date(atMs))))
+    .orderBy(desc(scheduleVersions.version))
+    .limit(1);
+  return row === undefined ? null : toVersion(row);
+}
+
+/** The oldest on record; null when there is none. */
+export async function findOldestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
+  const [row] = await db
+    .select()
+    .from(scheduleVersions)
+    .where(eq(scheduleVersions.scheduleId, scheduleId))
+    .orderBy(asc(scheduleVersions.version))
     .limit(1);
   return row === undefined ? null : toVersion(row);
 }

@@ -323,6 +323,8 @@ export const runs = pgTable(
     index('runs_late_idx').on(t.lateAt).where(sql`late_at is not null and finished_at is null`),
     index('runs_signal_idx').on(t.id).where(sql`signal is not null and finished_at is null`),
     index('runs_backfill_idx').on(t.backfillId, t.id).where(sql`backfill_id is not null`),
+    // Records that stand for many nominal times, so that any one of these is found.
+    index('runs_range_idx').on(t.scheduleId, t.id).where(sql`missed_count is not null`),
     check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
     check('runs_signal_check', sql`${t.signal} in ('cancel', 'stop')`),
     check('runs_held_check', sql`not ${t.held} or ${t.status} in ('queued', 'skipped', 'cancelled')`),

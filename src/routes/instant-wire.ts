@@ -1,6 +1,5 @@
 /** Instants on the wire: RFC 3339, any offset in, UTC out. Pure. */
 import { toIso } from '../clock.ts';
-import { offsetAt } from '../schedules/zone.ts';
 
 const pattern =
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
@@ -38,16 +37,4 @@ export function parseInstant(text: string): number | { reason: string } {
 
 export function presentInstant(ms: number | null): string | null {
   return ms === null ? null : toIso(ms);
-}
-
-/** What the clocks of a zone show at an instant, with the offset in force: "2027-03-28T03:00:00+02:00". */
-export function presentLocal(timezone: string, ms: number): string {
-  const offsetMs = offsetAt(timezone, ms);
-  const wall = toIso(ms + offsetMs)
-    .slice(0, -1)
-    .replace(/\.000$/, '');
-  // Before 1972 some offsets had seconds, which RFC 3339 cannot say.
-  const minutes = Math.round(Math.abs(offsetMs) / 60_000);
-  const pad = (count: number): string => String(count).padStart(2, '0');
-  return `${wall}${offsetMs < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`;
 }

@@ -72,11 +72,14 @@ export function calendarsOf(items: readonly string[]): string[] {
   return [...new Set(named.map((item) => item.slice(calendarPrefix.length).trim().normalize('NFC')))];
 }
 
+/** An item of `exclude` that has the instant; or `only`, none of whose items has it. */
+export type ExclusionRule = { list: 'exclude'; item: string } | { list: 'only'; item: null };
+
 /** Which instants are allowed. All of them are epoch ms. */
 export type Filter = {
   allows(atMs: number): boolean;
-  /** Why an instant is not allowed; null when it is. */
-  why(atMs: number): string | null;
+  /** What keeps an instant out; null when it is allowed. */
+  rule(atMs: number): ExclusionRule | null;
   /**
    * The end of the excluded stretch that an instant lies in: nothing before it is allowed. It is mostly
    * allowed itself, but may begin another stretch, so ask again. The instant itself when it is allowed; null:
@@ -105,10 +108,10 @@ export function compileFilter(
   const keeps = (atMs: number) => kept.length === 0 || kept.some((cover) => cover.covers(atMs));
   return {
     allows: (atMs) => keeps(atMs) && !excluded.some(({ cover }) => cover.covers(atMs)),
-    why(atMs) {
+    rule(atMs) {
       const found = excluded.find(({ cover }) => cover.covers(atMs));
-      if (found !== undefined) return `excluded by ${JSON.stringify(found.item.text)}`;
-      return keeps(atMs) ? null : 'in none of the times of "only"';
+      if (found !== undefined) return { list: 'exclude', item: found.item.text };
+      return keeps(atMs) ? null : { list: 'only', item: null };
     },
     excludedUntil(atMs) {
       let until = atMs;

@@ -3,8 +3,9 @@
  * time is the milliseconds that a clock set to UTC would show (see zone.ts); a local day is a number of days
  * since 1970-01-01. Pure.
  */
+import { toIso } from '../clock.ts';
 import type { Interval } from './intervals.ts';
-import { OFFSET_MAX_MS, offsetSpanAt, toInstants } from './zone.ts';
+import { OFFSET_MAX_MS, offsetAt, offsetSpanAt, toInstants } from './zone.ts';
 
 export const DAY_MS = 86_400_000;
 
@@ -98,4 +99,16 @@ function readDay(text: string): number | null {
   const local = Date.UTC(year, month - 1, day);
   // Date.UTC rolls over what the calendar lacks.
   return formatDay(local / DAY_MS) === text ? local / DAY_MS : null;
+}
+
+/** What the clocks of a zone show at an instant, with the offset in force: "2027-03-28T03:00:00+02:00". */
+export function presentLocal(timezone: string, ms: number): string {
+  const offsetMs = offsetAt(timezone, ms);
+  const wall = toIso(ms + offsetMs)
+    .slice(0, -1)
+    .replace(/\.000$/, '');
+  // Before 1972 some offsets had seconds, which RFC 3339 cannot say.
+  const minutes = Math.round(Math.abs(offsetMs) / 60_000);
+  const pad = (count: number): string => String(count).padStart(2, '0');
+  return `${wall}${offsetMs < 0 ? '-' : '+'}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`;
 }

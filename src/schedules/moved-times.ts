@@ -167,8 +167,8 @@ function ofOneOffset(zone: string, intervals: readonly Interval[]): Interval[] {
 }
 
 /** Where a time of the trigger moves to; null when it is allowed, or no day within reach is. */
-function landingOf(
-  { filter, zone, sign, budget }: Search,
+export function landingOf(
+  { filter, zone, sign, budget }: Omit<Search, 'base'>,
   atMs: number,
 ): { atMs: number; days: number } | null {
   if (filter.allows(atMs)) return null;

@@ -59,7 +59,7 @@ test('the contract’s routes of this version are all there', () => {
       ...['get', 'put', 'patch', 'delete'].map((method) => `${method} /schedules/{id}`),
       ...['pause', 'resume', 'stop', 'reschedule', 'trigger', 'rollback'].map(command),
       ...['pause', 'resume', 'stop', 'apply'].map((name) => `post /schedules/${name}`),
-      ...['runs', 'upcoming', 'history'].map((name) => `get /schedules/{id}/${name}`),
+      ...['runs', 'upcoming', 'history', 'explain'].map((name) => `get /schedules/{id}/${name}`),
       'get /schedules/export',
       ...['get', 'put'].map((method) => `${method} /schedules/{id}/watermark`),
       ...[

@@ -67,6 +67,8 @@ type Followed = {
 
 type Held = { worker: TestWorker; run: ClaimedRun };
 
+export type Disposition = { scheduleId: string; atMs: number; run: Run | null };
+
 export function createModel(house: House, workers: readonly [TestWorker, TestWorker]) {
   const { clock, db } = house;
   const followed: Followed[] = [];
@@ -527,7 +529,26 @@ export function createModel(house: House, workers: readonly [TestWorker, TestWor
     }
   }
 
-  return { step, check, create };
+  /** All nominal times of the periods of activity, with the row that each is in, if it has one. */
+  async function dispositions(): Promise<Disposition[]> {
+    const runs = await house.runsOf();
+    return followed.flatMap((schedule) => {
+      const fires = runs.filter((run) => run.scheduleId === schedule.id && isFire(run));
+      const rowOf = new Map(
+        fires.flatMap((run) => timesOf(schedule, run).map((time) => [time, run] as const)),
+      );
+      const times = schedule.periods.flatMap((period) =>
+        timesIn(schedule, period, period.untilMs ?? clock.now()),
+      );
+      return [...new Set([...times, ...rowOf.keys()])].map((atMs) => ({
+        scheduleId: schedule.id,
+        atMs,
+        run: rowOf.get(atMs) ?? null,
+      }));
+    });
+  }
+
+  return { step, check, create, dispositions };
 }
 
 /** The catch-up windows that the steps' seconds can be shorter and longer than. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseInstant, presentLocal } from '../../src/routes/instant-wire.ts';
+import { parseInstant } from '../../src/routes/instant-wire.ts';
+import { presentLocal } from '../../src/schedules/local-time.ts';
 
 describe('an instant', () => {
   test.each([

@@ -15,6 +15,7 @@ import type { ApplyService } from '../../src/schedules/apply-service.ts';
 import type { BackfillView } from '../../src/schedules/backfill.ts';
 import type { BackfillService } from '../../src/schedules/backfill-service.ts';
 import type { CalendarService, CalendarView } from '../../src/schedules/calendar-service.ts';
+import type { ExplainedInstant } from '../../src/schedules/explain-service.ts';
 import type { GroupOutcome, GroupService } from '../../src/schedules/group-service.ts';
 import type { HistoryService } from '../../src/schedules/history-service.ts';
 import type { JobCatalog, JobTypeInfo } from '../../src/schedules/job-catalog.ts';
@@ -155,6 +156,7 @@ export async function standIn(answers: Partial<Answers> = {}): Promise<StandIn> 
     groups: recording(calls, groupAnswers),
     documents: recording(calls, documentAnswers),
     history: recording(calls, historyAnswers),
+    explanations: { explain: async () => explained },
     calendars: recording(calls, { ...calendarAnswers, ...calendars } as CalendarService),
     backups: { list: async () => ({ items: [], next: null }) },
     backfills: recording(calls, backfillAnswers),
@@ -224,6 +226,26 @@ const documentAnswers: ApplyService = { apply: async () => [], export: async () 
 const historyAnswers: HistoryService = {
   list: async () => ({ items: [], next: null }),
   versionAt: async () => null,
+};
+
+const explained: ExplainedInstant = {
+  atMs: nowMs,
+  scheduleId,
+  scheduleName: 'ping',
+  timezone: 'UTC',
+  verdict: 'will_run',
+  detail: 'It will run.',
+  version: null,
+  run: null,
+  byRun: null,
+  otherRuns: [],
+  pauses: [],
+  outage: null,
+  rule: null,
+  movedToMs: null,
+  movedFromMs: null,
+  previousMs: null,
+  nextMs: nowMs + 5_000,
 };
 
 const calendarView: CalendarView = {

@@ -370,7 +370,7 @@ describe('the cost', () => {
     const base: BaseTimes = { next: counting(baseOf(timing).next) };
     const counted: Filter = {
       allows: counting(filter.allows),
-      why: filter.why,
+      rule: filter.rule,
       excludedUntil: counting(filter.excludedUntil),
       allowedUntil: counting(filter.allowedUntil),
     };

@@ -63,6 +63,7 @@ export async function setupApi({ apiKey, limits = {}, ...options }: ApiHouseOpti
     groups,
     documents,
     history,
+    explanations: house.explanations,
     calendars,
     secrets,
     backups: createBackupService({ db: house.db }),

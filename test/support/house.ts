@@ -25,6 +25,7 @@ import { type BackfillService, createBackfillService } from '../../src/schedules
 import { type CalendarBook, createCalendarBook } from '../../src/schedules/calendar-book.ts';
 import { type CalendarService, createCalendarService } from '../../src/schedules/calendar-service.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
+import { createExplainService, type ExplainService } from '../../src/schedules/explain-service.ts';
 import { createGroupService, type GroupService } from '../../src/schedules/group-service.ts';
 import { createHistoryService, type HistoryService } from '../../src/schedules/history-service.ts';
 import { createOutlookService, type OutlookService } from '../../src/schedules/outlook-service.ts';
@@ -102,6 +103,7 @@ export type House = {
   readonly groups: GroupService;
   readonly documents: ApplyService;
   readonly history: HistoryService;
+  readonly explanations: ExplainService;
   readonly runs: RunService;
   readonly calendars: CalendarService;
   readonly outlook: OutlookService;
@@ -197,6 +199,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     groups: createGroupService(scheduleParts),
     documents: createApplyService(scheduleParts),
     history: createHistoryService({ db }),
+    explanations: createExplainService({ db, clock, book }),
     runs: createRunService({ db, clock, served }),
     calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
     outlook: createOutlookService({ db, clock, book }),

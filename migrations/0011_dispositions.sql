@@ -1,0 +1,1 @@
+CREATE INDEX "runs_range_idx" ON "runs" USING btree ("schedule_id","id") WHERE missed_count is not null;
