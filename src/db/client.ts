@@ -67,7 +67,40 @@ export function openPool(options: PoolOptions): pg.Pool {
 
 export function openDatabase(options: PoolOptions): Database {
   const pool = openPool(options);
-  return { db: drizzle(pool, { schema }), pool, close: () => pool.end() };
+  const db = drizzle(pool, { schema });
+  db.transaction = transactionsOf(pool);
+  return { db, pool, close: () => pool.end() };
+}
+
+/**
+ * drizzle's own way of beginning one on a pool keeps a connection for ever whose `begin` was not answered, and gives one
+ * back whose `rollback` was not: the next borrower would wait for what still goes on there, or write into a transaction
+ * that nobody commits. Here such a connection is closed, and the error is the one that came first.
+ */
+function transactionsOf(pool: pg.Pool): Db['transaction'] {
+  return async (work, config) => {
+    const client = await pool.connect();
+    let failed: { error: unknown } | null = null;
+    try {
+      // On one connection drizzle only says begin, commit and rollback. The schema is for types alone.
+      const result = await (drizzle(client) as unknown as Db).transaction(async (tx) => {
+        try {
+          return await work(tx);
+        } catch (error) {
+          failed = { error };
+          throw error;
+        }
+      }, config);
+      client.release();
+      return result;
+    } catch (error) {
+      // `as`, since the checker does not follow the assignment in the function above.
+      const first = failed as { error: unknown } | null;
+      const isRolledBack = first !== null && error === first.error;
+      client.release(!isRolledBack);
+      throw first === null ? error : first.error;
+    }
+  };
 }
 
 /** Reads that must fit together: all statements of `work` see the database as it was at the first of them. */

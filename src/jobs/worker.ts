@@ -221,7 +221,8 @@ export function createWorker(parts: WorkerParts): Worker {
     const opened = await openSecrets(parts.secrets, mine.run, mine);
     if ('kind' in opened) return opened;
     const { run, redact, values } = opened;
-    const inside = { clock, log: mine.log.log, journal: journalOf(db, run, clock), redact };
+    const journal = journalOf({ db, run, clock, logger, signal: mine.abort.signal, held: () => lease.held });
+    const inside = { clock, log: mine.log.log, journal, redact };
     const job = jobs.find(run.jobType);
     return job?.isolated === true && parts.jobModule !== null
       ? await runIsolated(run, parts.jobModule, mine, { ...inside, secrets: values })

@@ -13,7 +13,7 @@ const problemWords = {
   413: 'The body is larger than is taken here: 1 MiB, if nothing else is said.',
   415: 'The body is not JSON.',
   500: 'Carillon failed; the log has the cause.',
-  503: 'The database cannot be reached at the moment.',
+  503: 'The database cannot be reached or takes no changes at the moment.',
 } as const;
 
 export type ProblemStatus = keyof typeof problemWords;

@@ -1,16 +1,20 @@
 /**
- * Whether a fault means that the database is away. That is neither the caller's mistake nor a bug, so it is worth a
+ * Whether a fault means that the database is away, or takes no changes for now. That is neither the caller's mistake nor a bug, so it is worth a
  * 503 with Retry-After instead of a 500: a restarting Postgres is an ordinary event.
  */
 
 /** What the network says when nobody listens or the other side hung up. */
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
 
-/** SQLSTATE: class 08 lost connections, 57P01–57P03 shutting down or starting up, 53300 too many connections. */
-const sqlStates = /^(08...|57P0[123]|53300)$/;
+/**
+ * SQLSTATE: class 08 lost connections, 57P01–57P03 shutting down or starting up, class 53 out of connections, memory or
+ * disk, 25006 read-only: a standby, until it is promoted.
+ */
+const sqlStates = /^(08...|57P0[123]|53...|25006)$/;
 
-/** What pg says, without any code, of a connection that ended or could not be had in time. */
-const messages = /^(Connection terminated|timeout exceeded when trying to connect)/;
+/** What pg says, without any code, of a connection that ended, or was not there or did not answer in time. */
+const messages =
+  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
 
 const causesMax = 8;
 

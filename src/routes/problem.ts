@@ -113,7 +113,7 @@ export function toAnswer(error: unknown): Answer {
   }
   if (isOutage(error)) {
     const detail =
-      'The database cannot be reached at the moment. Nothing was lost; try again in a few seconds.';
+      'The database cannot be reached or takes no changes at the moment. Nothing was lost; try again in a few seconds.';
     return answer(503, 'unavailable', detail, [], { 'retry-after': '2' });
   }
   return answer(500, 'internal', 'Carillon failed. The cause is in its log under this requestId.');

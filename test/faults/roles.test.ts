@@ -57,8 +57,8 @@ it('a process without the API serves its health and its metrics, and nothing els
   }
   const checks = async (address: string) =>
     Object.keys(((await (await fetch(`${address}/readyz`)).json()) as { checks: object }).checks);
-  expect(await checks(dispatcher.address)).toEqual(['database', 'dispatcher']);
-  expect(await checks(worker.address)).toEqual(['database', 'worker']);
+  expect(await checks(dispatcher.address)).toEqual(['database', 'dispatcher', 'lateness']);
+  expect(await checks(worker.address)).toEqual(['database', 'worker', 'lateness']);
 });
 
 it('three nodes that start at the same moment on an empty database are one service', async () => {

@@ -161,3 +161,62 @@ it('neither a step nor progress is written for an attempt that is over', async (
   expect(await saveProgress(rig.db, { id, attempt: 1 }, progress)).toBe(true);
   expect(await rig.detail(id)).toMatchObject({ steps: [{ name: 'a' }], progress: { done: 1, total: null } });
 });
+
+it('a checkpoint that cannot be written is written later: the step is not done again, and no attempt is lost', async () => {
+  const rig = await setupRig();
+  let tries = 0;
+  rig.script('patient', async ({ step }) => {
+    const answer = await step('call', async () => {
+      tries += 1;
+      // As if the database were away: no statement about steps gets through.
+      await rig.sql.rows('alter table run_steps rename to run_steps_away');
+      return 42;
+    });
+    return { answer };
+  });
+  await rig.worker();
+  const { id } = await rig.trigger('patient');
+  await waitFor(() => rig.lines.some((line) => line.msg.includes('could not write the step "call"')));
+  await rig.sql.rows('alter table run_steps_away rename to run_steps');
+  expect(await rig.ended(id)).toMatchObject({
+    status: 'succeeded',
+    attempt: 1,
+    output: { answer: 42 },
+    steps: [{ name: 'call', status: 'succeeded', attempts: 1 }],
+  });
+  expect(tries).toBe(1);
+});
+
+it('a checkpoint that cannot be written holds nobody up whose run was cancelled', async () => {
+  const rig = await setupRig();
+  rig.script('patient', async ({ step }) => {
+    await step('call', () => rig.sql.rows('alter table run_steps rename to run_steps_away'));
+    return {};
+  });
+  await rig.worker();
+  const { id } = await rig.trigger('patient');
+  await waitFor(() => rig.lines.some((line) => line.msg.includes('could not write the step "call"')));
+  await rig.sql.rows(`update runs set signal = 'cancel', signal_reason = 'cancelled_by_hand'`);
+  const status = async () => (await rig.sql.row<{ status: string }>('select status from runs')).status;
+  await waitFor(async () => (await status()) === 'cancelled');
+  await rig.sql.rows('alter table run_steps_away rename to run_steps');
+  expect(await rig.ended(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+});
+
+it('a process that wakes from a long sleep begins no step, since others may have done it meanwhile', async () => {
+  const rig = await setupRig();
+  const calls: number[] = [];
+  rig.script('sleeper', async ({ step, attempt }) => {
+    // As if it froze while the step is written down as begun: the answer is the first that it hears when it wakes.
+    if (attempt === 1) oversleep(21_000);
+    await step('call', () => void calls.push(attempt));
+    return {};
+  });
+  const { worker, oversleep } = await rig.worker();
+  const { id } = await rig.trigger('sleeper');
+  await waitFor(() => worker.live === 0 && worker.healthy);
+  // With the next renewal it goes on.
+  oversleep(5000);
+  expect(await rig.ended(id)).toMatchObject({ status: 'succeeded', attempt: 2 });
+  expect(calls).toEqual([2]);
+});

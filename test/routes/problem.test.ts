@@ -72,6 +72,9 @@ test.each([
   ['an administrator shutting Postgres down', Object.assign(new Error('terminating'), { code: '57P01' })],
   ['Postgres starting up', Object.assign(new Error('starting'), { code: '57P03' })],
   ['a connection that ended', new Error('Connection terminated unexpectedly')],
+  ['an answer that does not come', new Error('Query read timeout')],
+  ['a standby', Object.assign(new Error('cannot execute INSERT'), { code: '25006' })],
+  ['a disk that is full', Object.assign(new Error('could not extend file'), { code: '53100' })],
   [
     'a fault that wraps one',
     new Error('Failed query', { cause: Object.assign(new Error(), { code: '08006' }) }),

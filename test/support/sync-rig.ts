@@ -10,6 +10,7 @@ import { runJob } from '../../src/jobs/run-job.ts';
 import { journalOf } from '../../src/jobs/step-journal.ts';
 import { createSyncJob } from '../../src/jobs/sync/sync-job.ts';
 import { createTestDatabase } from './database.ts';
+import { createLogRecorder } from './log-recorder.ts';
 import { openSession, type SqlSession } from './sql-session.ts';
 import { at, ms } from './timings.ts';
 import { setupRig, type WorkerRig } from './worker-rig.ts';
@@ -96,7 +97,15 @@ export async function setupSync(s3: object = {}): Promise<SyncRig> {
       ]);
       const [run] = await startRuns(rig.db, randomUUID(), [{ runId, attempt }], clock.now());
       const { input, redact } = await rig.secrets.resolve(run!.input);
-      const journal = journalOf(rig.db, run!, clock);
+      const { logger } = createLogRecorder();
+      const journal = journalOf({
+        db: rig.db,
+        run: run!,
+        clock,
+        logger,
+        signal: live.abort.signal,
+        held: () => true,
+      });
       const log = (_level: string, message: string) => void logs.push(message);
       const end = await runJob({ ...run!, input }, job, live, { clock, journal, redact, log });
       return { end, runId };

@@ -1,0 +1,110 @@
+/** The Postgres of a chaos run: the one of the packages, on one port, stopped, killed and started at will. */
+import { execFile } from 'node:child_process';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { startEmbeddedPostgres } from '../src/db/embedded.ts';
+import { findBinaries } from '../src/db/embedded-binaries.ts';
+import { isServerOf } from '../src/db/embedded-cluster.ts';
+import { choosePlace, copiesDirectory } from '../src/db/embedded-place.ts';
+import { startServer } from '../src/db/embedded-server.ts';
+
+export type ChaosPostgres = {
+  /** Without any proxy. */
+  url: string;
+  port: number;
+  end(how: 'fast' | 'kill'): Promise<void>;
+  /** Starts it if it does not run. */
+  start(): Promise<void>;
+  /** No session that begins a transaction from now on may write. */
+  readOnly(on: boolean): Promise<void>;
+  /** Takes all the space that its disk has; null where the disk is not one of its own. */
+  fillDisk: (() => Promise<void>) | null;
+  freeDisk(): Promise<void>;
+  close(): Promise<void>;
+};
+
+const quiet = { info: () => {}, warn: () => {} };
+const diskMb = 800;
+const run = promisify(execFile);
+
+/** In `directory`, on a disk of its own where that can be had: a tmpfs, for which one must be root. */
+export async function startChaosPostgres(directory: string, ownDisk: boolean): Promise<ChaosPostgres> {
+  const disk = join(directory, 'disk');
+  await mkdir(disk, { mode: 0o711 });
+  const mounted =
+    ownDisk &&
+    (await run('mount', ['-t', 'tmpfs', '-o', `size=${diskMb}m,mode=711`, 'tmpfs', disk]).then(
+      () => true,
+      () => false,
+    ));
+  const dataDir = join(disk, 'data');
+  const first = await startEmbeddedPostgres({ dataDir, log: quiet });
+  const { url, port } = first;
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  // Processes are killed here, no machine is: what was written is there, synced or not. It spares the disk of others.
+  await client.query('alter system set fsync = off');
+  await client.end();
+  await first.stop();
+  const place = await choosePlace(dataDir, quiet);
+  const binaries = await findBinaries(place.account, copiesDirectory(place), quiet);
+  const cluster = join(place.directory, 'postgres');
+  const logFile = join(place.directory, 'postgres.log');
+  const filler = join(disk, 'filler');
+  let pid: number | null = null;
+  // Whoever ends this program in the middle leaves no server behind.
+  const quit = () => {
+    if (pid !== null) process.kill(pid, 'SIGQUIT');
+  };
+  process.on('exit', quit);
+
+  const postgres: ChaosPostgres = {
+    url,
+    port,
+    async end(how) {
+      if (pid === null) return;
+      if (await isServerOf(pid, cluster)) process.kill(pid, how === 'fast' ? 'SIGINT' : 'SIGKILL');
+      while (await isServerOf(pid, cluster)) await delay(5);
+      pid = null;
+    },
+    async start() {
+      if (pid !== null && (await isServerOf(pid, cluster))) return;
+      pid = (await startServer({ cluster, logFile, binaries, ...place, port, log: quiet })).pid;
+    },
+    async readOnly(on) {
+      const session = new pg.Client({ connectionString: url });
+      await session.connect();
+      await session.query('set default_transaction_read_only = off');
+      await session.query(`alter system set default_transaction_read_only = ${on ? 'on' : 'off'}`);
+      await session.query('select pg_reload_conf()');
+      await session.end();
+    },
+    fillDisk: mounted
+      ? async () => {
+          const file = await open(filler, 'w');
+          const block = Buffer.alloc(1024 * 1024, 1);
+          try {
+            // Down to the last page: what is left of a block is tried in smaller ones.
+            for (let bytes = block.length; bytes >= 4096; ) {
+              await file.write(block, 0, bytes).catch(() => {
+                bytes /= 2;
+              });
+            }
+          } finally {
+            await file.close();
+          }
+        }
+      : null,
+    freeDisk: () => rm(filler, { force: true }),
+    async close() {
+      await postgres.end('fast');
+      process.off('exit', quit);
+      if (mounted) await run('umount', [disk]);
+    },
+  };
+  await postgres.start();
+  return postgres;
+}

@@ -1,0 +1,45 @@
+/**
+ * A copy of the service's code with one more job type in it, added as docs/writing-a-job.md says; and, to see whether the
+ * checker sees anything, with a defect.
+ */
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+export type Edit = { file: string; from: string; to: string };
+
+/** Returns the path of its `src/main.ts`. Throws when an edit does not find its place, so that none is silently lost. */
+export async function copyHouse(directory: string, edits: readonly Edit[]): Promise<string> {
+  await mkdir(directory, { recursive: true });
+  for (const part of ['src', 'migrations', 'package.json']) {
+    await cp(join(root, part), join(directory, part), { recursive: true });
+  }
+  await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
+  const job = await readFile(join(root, 'chaos/stepping-job.ts'), 'utf8');
+  await writeFile(join(directory, 'src/jobs/stepping-job.ts'), job.replaceAll('../src/jobs/', './'));
+  for (const { file, from, to } of [...houseEdits, ...edits]) {
+    const path = join(directory, file);
+    const text = await readFile(path, 'utf8');
+    if (text.split(from).length !== 2) throw new Error(`${file} does not have once: ${from}`);
+    await writeFile(
+      path,
+      text.replace(from, () => to),
+    );
+  }
+  return join(directory, 'src/main.ts');
+}
+
+const houseEdits: readonly Edit[] = [
+  {
+    file: 'src/jobs/house-jobs.ts',
+    from: "import { runHttpTask } from './task/http-task.ts';",
+    to: "import { steppingJob } from './stepping-job.ts';\nimport { runHttpTask } from './task/http-task.ts';",
+  },
+  {
+    file: 'src/jobs/house-jobs.ts',
+    from: 'createBackupJob(backup),',
+    to: 'createBackupJob(backup),\n    steppingJob as never,',
+  },
+];
