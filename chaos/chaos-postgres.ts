@@ -28,6 +28,7 @@ export type ChaosPostgres = {
 
 const quiet = { info: () => {}, warn: () => {} };
 const diskMb = 800;
+const logMbMax = 200;
 const run = promisify(execFile);
 
 /** In `directory`, on a disk of its own where that can be had: a tmpfs, for which one must be root. */
@@ -60,6 +61,22 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
     if (pid !== null) process.kill(pid, 'SIGQUIT');
   };
   process.on('exit', quit);
+
+  /** Writes to the log until it takes no more: else some seconds of a full disk might pass without being noticed. */
+  async function spendLog(): Promise<void> {
+    const session = new pg.Client({ connectionString: url });
+    session.on('error', () => {});
+    try {
+      await session.connect();
+      for (let mb = 0; mb < logMbMax; mb += 1) {
+        await session.query("select pg_logical_emit_message(true, 'chaos', repeat('x', 1048576))");
+      }
+    } catch {
+      // That is what it is for.
+    } finally {
+      await session.end().catch(() => {});
+    }
+  }
 
   const postgres: ChaosPostgres = {
     url,
@@ -96,6 +113,7 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
           } finally {
             await file.close();
           }
+          await spendLog();
         }
       : null,
     freeDisk: () => rm(filler, { force: true }),

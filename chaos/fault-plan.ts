@@ -107,12 +107,13 @@ function fullFaults({ seed, loadMs }: { seed: number; loadMs: number }): FaultSt
   const order = [...chances.shuffle(alone), ...chances.shuffle(mixtures)];
   const quietAtEndMs = 20_000;
   const steps: FaultStep[] = [];
-  let atMs = 25_000;
+  // The backlog of the start has its recovery first.
+  let atMs = 70_000;
   let rested = false;
   for (const faults of order) {
     if (!rested && atMs > loadMs / 2) {
       // Longer than a recovery may take, so that some of it counts as healthy.
-      atMs += 65_000;
+      atMs += 75_000;
       rested = true;
     }
     const lastsMs = Math.max(...faults.map(lasting));
