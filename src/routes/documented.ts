@@ -20,7 +20,7 @@ export type ProblemStatus = keyof typeof problemWords;
 
 /** Answers that are problems, for a route's `response`; those that every route can give are added. */
 export function problems(...statuses: ProblemStatus[]) {
-  const all = [...new Set<ProblemStatus>([...statuses, 401, 403, 500, 503])].sort();
+  const all = [...new Set<ProblemStatus>([...statuses, 400, 401, 403, 500, 503])].sort();
   return Object.fromEntries(
     all.map((status) => [
       status,
