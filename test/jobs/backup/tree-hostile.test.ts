@@ -256,9 +256,12 @@ describe('the check of an archive', () => {
           const fault: unknown = await checkTree(Readable.from([flipped]), manifest()).catch(
             (error) => error,
           );
-          // Padding, and the names of extended headers, are nobody's content.
+          // Padding, the names of extended headers and the blank after a checksum are nobody's content.
           if (fault instanceof Error) expect(fault).toMatchObject(damaged);
-          else expect(tar[at]! === 0 || tar.subarray(at - 40, at + 40).includes('Pax')).toBe(true);
+          else {
+            const isBlank = at % 512 === 155 && tar[at] === 0x20;
+            expect(tar[at] === 0 || isBlank || tar.subarray(at - 40, at + 40).includes('Pax')).toBe(true);
+          }
         },
       ),
       { numRuns: 300 },
