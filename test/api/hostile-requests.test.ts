@@ -24,7 +24,7 @@ import {
 } from '../support/schema-arbitrary.ts';
 
 const seed = Number(process.env.CARILLON_HOSTILE_SEED ?? 20_260_301);
-const msPerOperation = Number(process.env.CARILLON_HOSTILE_MS ?? 80);
+const msPerOperation = Number(process.env.CARILLON_HOSTILE_MS ?? 50);
 
 const requestsMin = 12;
 
