@@ -8,7 +8,7 @@ import type { NotifyEvent } from '../schedules/notify.ts';
 import type { Db, Tx } from './client.ts';
 
 /**
- * A part of the statement that ends runs (`run-end-store.ts`): from its `ended` and `locked` it writes what is to be told.
+ * A part of the statement that ends runs (`run-end-store.ts`): from its `ended` and `special` it writes what is to be told.
  * Hot rows say whether anything is, so where nobody wants to be told it looks at nothing else. A success is a recovery when the run
  * before it that was not cancelled had failed, in this batch or by the hot row.
  */
@@ -16,19 +16,18 @@ export const tellRunEnds: SQL = sql`
   insert into notify_events (key, kind, run_id, schedule_id, schedule_name, at, notify)
   select e.id, k.kind, e.id, s.id, s.name, e.finished_at, s.notify
   from (
-    select e.id, e.schedule_id, e.status, e.finished_at, l.notify_on, l.last_status, l.failures_in_a_row,
+    select e.id, e.schedule_id, e.status, e.finished_at, p.hot->e.schedule_id::text as hot,
       lag(e.status) over (partition by e.schedule_id, e.status = 'cancelled' order by e.finished_at, e.id) as before
-    from ended e join locked l on l.schedule_id = e.schedule_id
-    where l.notify_on is not null
+    from special p join ended e on p.hot ? e.schedule_id::text
   ) e
   join schedules s on s.id = e.schedule_id
   cross join lateral (values
     ('failure', e.status in ('failed', 'timed_out')),
     ('success', e.status = 'succeeded'),
     ('recovered', e.status = 'succeeded'
-      and (coalesce(e.before, e.last_status) in ('failed', 'timed_out') or (e.before is null and e.failures_in_a_row > 0)))
+      and (coalesce(e.before, e.hot->>'lastStatus') in ('failed', 'timed_out') or (e.before is null and (e.hot->>'failures')::int > 0)))
   ) as k(kind, happened)
-  where k.happened and k.kind = any(e.notify_on) and s.notify is not null
+  where k.happened and e.hot->'notifyOn' ? k.kind and s.notify is not null
   on conflict (key, kind) do nothing`;
 
 /**

@@ -124,6 +124,14 @@ async function endStatement(
     holding as materialized (
       select coalesce(array_agg(schedule_id) filter (where held_runs > 0), '{}') as ids from locked
     ),
+    -- Hot rows that want more than counting, to be looked up by schedule: the planner, who knows no counts here, would
+    -- join "locked" to what ends by looking at each row of one for each row of the other.
+    special as materialized (
+      select jsonb_object_agg(schedule_id, jsonb_build_object('active', active_runs, 'held', held_runs,
+        'heldBackfills', held_backfills, 'unset', unset, 'notifyOn', notify_on, 'lastStatus', last_status,
+        'failures', failures_in_a_row)) as hot
+      from locked where held_runs > 0 or unset or notify_on is not null
+    ),
     ended as (
       update runs r set status = e.status, output = e.output, signal = null,
         reason = case when e.status = 'cancelled' then coalesce(r.signal_reason, e.reason) else e.reason end,
@@ -159,19 +167,20 @@ async function endStatement(
     -- The end of the only active run of a "delay" says when the next one is. Jitter and exclusions are looked at when
     -- that has come (fire-plan.ts).
     delayed as materialized (
-      select l.schedule_id, l.active_runs, l.held_runs, s.start_at, s.end_at,
-        (s.trigger->>'delayMs')::float8 * interval '1 millisecond' as delay
-      from locked l join schedules s on s.id = l.schedule_id
-      where l.unset and s.status = 'active' and s.trigger->>'kind' = 'delay'
+      select t.schedule_id, s.end_at,
+        greatest(t.last_end + (s.trigger->>'delayMs')::float8 * interval '1 millisecond', s.start_at) as at
+      from (select t.*, p.hot->t.schedule_id::text as hot from special p join tally t on p.hot ? t.schedule_id::text) t
+      join schedules s on s.id = t.schedule_id
+      where (t.hot->>'unset')::bool and t.active = (t.hot->>'active')::int and t.held = (t.hot->>'held')::int
+        and s.status = 'active' and s.trigger->>'kind' = 'delay'
     ),
-    timed as (
-      select d.schedule_id, d.end_at, greatest(t.last_end + d.delay, d.start_at) as at
-      from delayed d join tally t on t.schedule_id = d.schedule_id and t.active = d.active_runs and t.held = d.held_runs
+    timed as materialized (
+      select jsonb_object_agg(schedule_id, at) as at from delayed where at <= coalesce(end_at, 'infinity')
     ),
     over as (
       update schedules s set status = 'completed', version = s.version + 1, updated_at = t.now
-      from (select schedule_id, end_at, at, (select max(finished_at) from ended) as now from timed) t
-      where s.id = t.schedule_id and t.at > t.end_at
+      from (select schedule_id, (select max(finished_at) from ended) as now from delayed where at > end_at) t
+      where s.id = t.schedule_id
     ),
     counted as (
       update schedule_states h set
@@ -179,9 +188,9 @@ async function endStatement(
         succeeded = h.succeeded + t.succeeded, failed = h.failed + t.failed,
         failures_in_a_row = case when t.succeeded > 0 then 0 else h.failures_in_a_row end + t.failed_since,
         last_run_id = coalesce(t.last_id, h.last_run_id), last_status = coalesce(t.last_status, h.last_status),
-        next_run_at = coalesce(d.at, h.next_run_at), due_at = coalesce(d.at, h.due_at)
-      from tally t left join timed d on d.schedule_id = t.schedule_id and d.at <= coalesce(d.end_at, 'infinity')
-        ${next.joined}
+        next_run_at = coalesce((timed.at->>t.schedule_id::text)::timestamptz, h.next_run_at),
+        due_at = coalesce((timed.at->>t.schedule_id::text)::timestamptz, h.due_at)
+      from tally t, timed ${next.joined}
       where h.schedule_id = t.schedule_id
     ),
     told as (${tellRunEnds})
@@ -222,22 +231,24 @@ function release(served: readonly string[]): typeof noRelease {
         select (
           select w.id from runs w
           where w.schedule_id = t.schedule_id and w.finished_at is null and w.held and w.id not in (select id from ended)
-            and (w.cause = 'backfill') = (l.held_runs - t.held = l.held_backfills - t.held_backfills)
+            and (w.cause = 'backfill') =
+              ((t.hot->>'held')::int - t.held = (t.hot->>'heldBackfills')::int - t.held_backfills)
           order by w.id limit 1
         ) as id
-        from tally t join locked l on l.schedule_id = t.schedule_id
-        where l.active_runs = t.active and l.held_runs > t.held
+        from (select t.*, p.hot->t.schedule_id::text as hot from special p join tally t on p.hot ? t.schedule_id::text) t
+        where t.active = (t.hot->>'active')::int and t.held < (t.hot->>'held')::int
       ) n
       where r.id = n.id
       returning r.id, r.schedule_id, r.attempt, r.task_queue, r.cause
     ),
-    released_of as (
-      select schedule_id, count(*) as runs, count(*) filter (where cause = 'backfill') as backfills
-      from released group by schedule_id
+    -- One of a schedule: whether it is of a backfill.
+    next as materialized (
+      select coalesce(jsonb_object_agg(schedule_id, cause = 'backfill'), '{}') as backfill from released
     ),`,
-    counted: sql`+ coalesce(n.runs, 0), held_runs = h.held_runs - t.held - coalesce(n.runs, 0),
-        held_backfills = h.held_backfills - t.held_backfills - coalesce(n.backfills, 0),`,
-    joined: sql`left join released_of n on n.schedule_id = t.schedule_id`,
+    counted: sql`+ (next.backfill ? t.schedule_id::text)::int,
+        held_runs = h.held_runs - t.held - (next.backfill ? t.schedule_id::text)::int,
+        held_backfills = h.held_backfills - t.held_backfills - coalesce((next.backfill->>t.schedule_id::text)::bool, false)::int,`,
+    joined: sql`, next`,
     told: sql`union all select null, null
       where ${ring(sql`select id, attempt, task_queue, cause from released`, served)} < 0`,
   };

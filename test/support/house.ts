@@ -276,8 +276,8 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
               'id', gen_random_uuid(), 'name', s.name || '-' || n)) copy
           where s.id = ${scheduleId} returning id
         )
-        insert into schedule_states (schedule_id, next_run_at, due_at)
-        select made.id, h.next_run_at, h.due_at from made, schedule_states h where h.schedule_id = ${scheduleId}`);
+        insert into schedule_states (schedule_id, next_run_at, due_at, notify_on, late_after_ms)
+        select made.id, h.next_run_at, h.due_at, h.notify_on, h.late_after_ms from made, schedule_states h where h.schedule_id = ${scheduleId}`);
     },
 
     async worker() {

@@ -1,0 +1,127 @@
+/**
+ * What the statement that ends runs looks at, when it is planned without knowing how many end: the planner then thinks
+ * of a few rows and likes to join each with each, which with a herd costs more than all else.
+ */
+import pg from 'pg';
+import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import { arrayLiteral } from '../../src/db/array-literal.ts';
+import type { Tx } from '../../src/db/client.ts';
+import { endRuns, endRunsFrom, type RunEnd } from '../../src/db/run-end-store.ts';
+import { type PartialSpec, setupHouse } from '../support/house.ts';
+import { delay, every, MINUTE } from '../support/timings.ts';
+
+const house = await setupHouse();
+beforeEach(() => house.reset());
+afterAll(() => house.close());
+
+const schedules = 200;
+/** Rows that one step of the plan may look at for each run that ends. */
+const rowsPerEndMax = 4;
+
+it('grows with the runs that end, where nobody is told', async () => {
+  const ends = await running({});
+  const step = await dearestStep('end_runs', (tx) => endRuns(tx, ends, house.served));
+  expect(step.rows, step.name).toBeLessThanOrEqual(rowsPerEndMax * schedules);
+});
+
+it('grows with the runs that end, where all tell somebody', async () => {
+  const ends = await running({
+    notify: [{ on: ['success', 'failure', 'recovered'], webhook: { url: 'http://127.0.0.1:9/' } }],
+  });
+  const step = await dearestStep('end_runs', (tx) => endRuns(tx, ends, house.served));
+  expect(step.rows, step.name).toBeLessThanOrEqual(rowsPerEndMax * schedules);
+});
+
+it('grows with the runs that end, where all say when the next one is', async () => {
+  const ends = await running({ timing: delay(MINUTE) });
+  const step = await dearestStep('end_runs', (tx) => endRuns(tx, ends, house.served));
+  expect(step.rows, step.name).toBeLessThanOrEqual(rowsPerEndMax * schedules);
+});
+
+it('grows with the runs that end, where all release another one', async () => {
+  const ends = await running({ overlap: 'queue_one' });
+  house.clock.advance(MINUTE);
+  await house.live(0);
+  await house.dispatchAll();
+  const { rows } = await house.pool.query('select sum(held_runs)::int as held from schedule_states');
+  expect(rows[0].held).toBe(schedules);
+  const step = await dearestStep('end_runs_and_release', (tx) =>
+    endRunsFrom(tx, ends, ['running'], house.served),
+  );
+  expect(step.rows, step.name).toBeLessThanOrEqual(rowsPerEndMax * schedules);
+});
+
+/** So many schedules like this, each with a run that is running. */
+async function running(spec: PartialSpec): Promise<RunEnd[]> {
+  const { id } = await house.create({ timing: every(MINUTE), ...spec });
+  await house.copy(id, schedules - 1);
+  house.clock.advance(MINUTE);
+  await house.live(0);
+  await house.dispatchAll();
+  const worker = await house.worker();
+  const runs = await worker.take(schedules);
+  expect(runs).toHaveLength(schedules);
+  // As a herd finds it: the planner knows the schedules well and not yet the runs.
+  await house.pool.query('analyze schedules, schedule_states');
+  return runs.map((run) => ({
+    runId: run.id,
+    attempt: run.attempt,
+    scheduleId: run.scheduleId,
+    status: 'succeeded',
+    reason: null,
+    output: {},
+    error: null,
+    finishedAtMs: house.clock.now(),
+  }));
+}
+
+type PlanNode = {
+  'Node Type': string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Join Filter'?: number;
+  Plans?: PlanNode[];
+};
+
+/**
+ * The step of a prepared statement's general plan that looks at the most rows. `work` runs it once, to be seen with its
+ * values, and is undone.
+ */
+async function dearestStep(name: string, work: (tx: Tx) => Promise<unknown>) {
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+  const undone = house.db.transaction(async (tx) => {
+    await work(tx);
+    tx.rollback();
+  });
+  await expect(undone).rejects.toThrow();
+  const [{ text }, params] = query.mock.calls
+    .map((call) => call as unknown as [{ name?: string; text: string }, unknown[]])
+    .find(([config]) => config.name === name)!;
+  query.mockRestore();
+  const client = await house.pool.connect();
+  try {
+    await client.query('begin; set local plan_cache_mode = force_generic_plan');
+    await client.query(`prepare dearest as ${text}`);
+    const values = params.map((value) =>
+      client.escapeLiteral(Array.isArray(value) ? arrayLiteral(value) : String(value)),
+    );
+    const { rows } = await client.query(
+      `explain (analyze, timing off, format json) execute dearest(${values.join(', ')})`,
+    );
+    const steps: { name: string; rows: number }[] = [];
+    const look = (node: PlanNode) => {
+      const each =
+        node['Actual Rows'] +
+        (node['Rows Removed by Filter'] ?? 0) +
+        (node['Rows Removed by Join Filter'] ?? 0);
+      steps.push({ name: node['Node Type'], rows: each * node['Actual Loops'] });
+      for (const plan of node.Plans ?? []) look(plan);
+    };
+    look(rows[0]['QUERY PLAN'][0].Plan);
+    return steps.toSorted((a, b) => b.rows - a.rows)[0]!;
+  } finally {
+    // Closed, and so undone.
+    client.release(true);
+  }
+}
