@@ -77,7 +77,7 @@ export function createFleet(options: FleetOptions): Fleet {
       url.port = String(proxy.port);
       const started = spawn(
         process.execPath,
-        ['--max-semi-space-size=16', '--import', options.preload, options.entry],
+        ['--max-semi-space-size=64', '--import', options.preload, options.entry],
         {
           cwd: dirname(dirname(options.entry)),
           env: {

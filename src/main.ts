@@ -10,6 +10,7 @@ import { messageOf } from './errors.ts';
 import { handleUncaught, refuseExitInJobs } from './jobs/stray-faults.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
+import { releaseStartMemory } from './start-memory.ts';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -106,6 +107,7 @@ async function main(): Promise<void> {
     const service = await startService({ config, databaseUrl: database.url, logger, version });
     stopService = service.stop;
     if (stoppingSinceMs !== null) return await service.stop();
+    releaseStartMemory();
     process.stdout.write(
       banner({
         address: service.address,

@@ -12,6 +12,7 @@ import { openDatabase, readDatabaseClock } from '../../src/db/client.ts';
 import { defineJob } from '../../src/jobs/job.ts';
 import { createQueueJob } from '../../src/jobs/queue/queue-job.ts';
 import { redactUrls } from '../../src/secrets/redaction.ts';
+import { releaseStartMemory } from '../../src/start-memory.ts';
 
 const noop = defineJob({
   type: 'noop',
@@ -57,5 +58,6 @@ const service = await startService({
   version: 'bench',
   moreJobs: [noop, noopQueue],
 });
+releaseStartMemory();
 process.stdout.write(`${JSON.stringify({ address: service.address, pid: process.pid })}\n`);
 process.on('SIGTERM', () => void service.stop().then(() => process.exit(0)));
