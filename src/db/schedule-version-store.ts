@@ -11,6 +11,8 @@ import type { Db, Tx } from './client.ts';
 import { specOfDefinition } from './schedule-row.ts';
 import { scheduleVersions } from './schema.ts';
 
+const newestFirst = desc(scheduleVersions.version);
+
 /** For the `where` of an update of one schedule: always true, and the version that it makes is told of so. */
 export function tell(told: Told): SQL {
   return sql`set_config('carillon.change', ${JSON.stringify(told)}, true) is not null`;
@@ -54,66 +56,61 @@ export async function listVersions(
         page.after === null ? undefined : lt(scheduleVersions.version, Number(page.after)),
       ),
     )
-    .orderBy(desc(scheduleVersions.version))
+    .orderBy(newestFirst)
     .limit(page.limit + 1);
   const items = rows.slice(0, page.limit).map(toVersion);
   return { items, next: rows.length > page.limit ? String(items.at(-1)!.version) : null };
 }
 
-/** Null when there is none on record. */
+/** Null when there is none on record, as with the others below. */
 export async function findVersion(
   db: Db | Tx,
   scheduleId: string,
   version: number,
 ): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), eq(scheduleVersions.version, version)))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
+  return await findFirst(db, scheduleId, newestFirst, eq(scheduleVersions.version, version));
+}
+
+export async function findNewestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, newestFirst);
+}
+
+export async function findOldestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, asc(scheduleVersions.version));
 }
 
 /**
  * The version by which a nominal time is judged: the last one from before that instant, as a change settles what is due
- * until then, itself included, by what was before it. Null before the first one on record.
+ * until then, itself included, by what was before it.
  */
 export async function findVersionBefore(
   db: Db | Tx,
   scheduleId: string,
   atMs: number,
 ): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), lt(scheduleVersions.at, new Date(atMs))))
-    .orderBy(desc(scheduleVersions.version))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
+  return await findFirst(db, scheduleId, newestFirst, lt(scheduleVersions.at, new Date(atMs)));
 }
 
-/** The oldest on record; null when there is none. */
-export async function findOldestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(eq(scheduleVersions.scheduleId, scheduleId))
-    .orderBy(asc(scheduleVersions.version))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
-}
-
-/** The version in force at an instant, with the pauses that held then; null before the first one on record. */
+/** The version in force at an instant, with the pauses that held then. */
 export async function findVersionAt(
   db: Db | Tx,
   scheduleId: string,
   atMs: number,
 ): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, newestFirst, lte(scheduleVersions.at, new Date(atMs)));
+}
+
+async function findFirst(
+  db: Db | Tx,
+  scheduleId: string,
+  order: SQL,
+  which?: SQL,
+): Promise<ScheduleVersion | null> {
   const [row] = await db
     .select()
     .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), lte(scheduleVersions.at, new Date(atMs))))
-    .orderBy(desc(scheduleVersions.version))
+    .where(and(eq(scheduleVersions.scheduleId, scheduleId), which))
+    .orderBy(order)
     .limit(1);
   return row === undefined ? null : toVersion(row);
 }
