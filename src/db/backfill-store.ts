@@ -5,6 +5,7 @@ import { leastId } from '../runs/run-id.ts';
 import type { Backfill, BackfillProgress } from '../schedules/backfill.ts';
 import type { OverlapPolicy } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { endUnstartedRuns } from './run-end-store.ts';
 import { backfills } from './schema.ts';
 
@@ -41,8 +42,7 @@ export async function listBackfills(
     .where(and(...conditions))
     .orderBy(desc(backfills.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toBackfill);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toBackfill);
 }
 
 /** One for each id, in the same order. */

@@ -3,6 +3,7 @@ import { asc, desc, eq, lt, sql } from 'drizzle-orm';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { calendars, scheduleCalendars } from './schema.ts';
 
 export type StoredCalendar = {
@@ -31,8 +32,7 @@ export async function listCalendars(db: Db | Tx, page: PageRequest): Promise<Pag
     .where(page.after === null ? undefined : lt(calendars.id, page.after))
     .orderBy(desc(calendars.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toCalendar);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toCalendar);
 }
 
 /**

@@ -11,6 +11,7 @@ import type {
   NotifyKind,
 } from '../schedules/notify.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { notifications } from './schema.ts';
 
 /** Due at once. A schedule that has `backlogMax` pending ones gets dead ones, which say so. */
@@ -149,8 +150,7 @@ export async function listNotifications(
     .where(and(...conditions))
     .orderBy(desc(notifications.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toNotification);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toNotification);
 }
 
 /** Deletes ended ones made before `untilMs`, at most `limit`. Returns how many. */

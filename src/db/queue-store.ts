@@ -5,6 +5,7 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import { newId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
+import { pageOf } from './keyset-page.ts';
 
 const array = (values: readonly unknown[]) => sql.param([...values]);
 const iso = (ms: number) => new Date(ms).toISOString();
@@ -104,8 +105,7 @@ export async function listTasks(
         order by t.id desc limit ${page.limit + 1}
       ) p order by p.id desc limit ${page.limit + 1}
     ) order by id desc`);
-  const items = rows.slice(0, page.limit);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, (row) => row);
 }
 
 type QueueRow = Omit<Queue, 'counts'> & Record<TaskStatus, number>;
@@ -138,8 +138,7 @@ export async function listQueues(db: Db | Tx, page: PageRequest): Promise<Page<Q
   const { rows } = await db.execute<QueueRow>(
     counted(sql`select * from queues ${after} order by id desc limit ${page.limit + 1}`),
   );
-  const items = rows.slice(0, page.limit).map(toQueue);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toQueue);
 }
 
 /** Live → cancelled. False: it has ended, or there is none. */

@@ -11,6 +11,7 @@ import {
   type RunStatus,
 } from '../runs/run-state.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';
 import { findProgress, listSteps } from './step-store.ts';
@@ -100,8 +101,7 @@ export async function listRuns(db: Db | Tx, filter: RunListFilter, page: PageReq
     .where(and(...conditions))
     .orderBy(desc(runs.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toRun);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toRun);
 }
 
 /** What a status implies, in the words of the partial indexes; the planner cannot infer it from the CHECKs. */

@@ -3,6 +3,7 @@ import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { RunLogLine } from '../runs/run.ts';
 import type { Db, Tx } from './client.ts';
+import { pageBy } from './keyset-page.ts';
 import { runLogs } from './schema.ts';
 
 export type NewLogLine = {
@@ -42,16 +43,9 @@ export async function listLogLines(db: Db | Tx, runId: string, page: PageRequest
     )
     .orderBy(asc(runLogs.attempt), asc(runLogs.seq))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map((row) => ({
-    seq: row.seq,
-    attempt: row.attempt,
-    atMs: row.at.getTime(),
-    level: row.level,
-    message: row.message,
-  }));
-  const last = items.at(-1);
-  return {
-    items,
-    next: rows.length > page.limit && last !== undefined ? `${last.attempt}.${last.seq}` : null,
-  };
+  return pageBy(rows, page, toLine, ({ attempt, seq }) => `${attempt}.${seq}`);
+}
+
+function toLine({ seq, attempt, at, level, message }: typeof runLogs.$inferSelect): RunLogLine {
+  return { seq, attempt, atMs: at.getTime(), level, message };
 }

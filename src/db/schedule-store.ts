@@ -6,6 +6,7 @@ import type { RunStatus } from '../runs/run-state.ts';
 import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules/schedule.ts';
 import type { Told } from '../schedules/schedule-version.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell, tellNext } from './schedule-version-store.ts';
 import { scheduleStates, schedules } from './schema.ts';
@@ -188,8 +189,7 @@ export async function listSchedules(
     .where(and(...conditions))
     .orderBy(desc(schedules.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toSchedule);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toSchedule);
 }
 
 /**

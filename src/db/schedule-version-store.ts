@@ -8,6 +8,7 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
 import type { Db, Tx } from './client.ts';
+import { pageBy } from './keyset-page.ts';
 import { specOfDefinition } from './schedule-row.ts';
 import { scheduleVersions } from './schema.ts';
 
@@ -58,8 +59,7 @@ export async function listVersions(
     )
     .orderBy(newestFirst)
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toVersion);
-  return { items, next: rows.length > page.limit ? String(items.at(-1)!.version) : null };
+  return pageBy(rows, page, toVersion, ({ version }) => String(version));
 }
 
 /** Null when there is none on record, as with the others below. */

@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 
 /** All that may be told of a secret. */
 export type StoredSecret = {
@@ -36,8 +37,7 @@ export async function listSecrets(db: Db | Tx, page: PageRequest): Promise<Page<
   const { rows } = await db.execute<StoredSecret>(
     sql`select ${told} from secrets ${after} order by id desc limit ${page.limit + 1}`,
   );
-  const items = rows.slice(0, page.limit);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, (row) => row);
 }
 
 /** Those of these names that there are. */
