@@ -4,6 +4,7 @@
  * what is not told of is Carillon's own doing.
  */
 import { and, asc, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
@@ -30,7 +31,7 @@ export async function recordDeletion(
   scheduleId: string,
   { actor, note, atMs }: { actor: string; note: string | null; atMs: number },
 ): Promise<void> {
-  const at = new Date(atMs).toISOString();
+  const at = toIso(atMs);
   await tx.execute(sql`
     with last as (
       update schedule_versions set superseded_at = ${at}
@@ -122,7 +123,7 @@ async function findFirst(
 export async function pruneVersions(db: Db | Tx, beforeMs: number, limit: number): Promise<number> {
   const result = await db.execute(sql`
     delete from schedule_versions where (schedule_id, version) in (
-      select schedule_id, version from schedule_versions where superseded_at < ${new Date(beforeMs).toISOString()}
+      select schedule_id, version from schedule_versions where superseded_at < ${toIso(beforeMs)}
       order by superseded_at limit ${limit} for update skip locked
     )`);
   return result.rowCount ?? 0;
