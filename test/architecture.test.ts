@@ -182,6 +182,7 @@ describe('pure files', () => {
     'schedules/upcoming.ts',
     'runs/backup-service.ts',
     'runs/run-service.ts',
+    'runs/schedule-id.ts',
     'runs/watermark-service.ts',
     'runs/batcher.ts',
     'queues/queue-service.ts',

@@ -12,10 +12,11 @@ import {
 } from '../db/backfill-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
-import { findSchedule, lockSchedule, type StoredSchedule } from '../db/schedule-store.ts';
+import { lockSchedule, type StoredSchedule } from '../db/schedule-store.ts';
 import { conflict, invalid, messageOf, notFound } from '../errors.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid, newId } from '../runs/run-id.ts';
+import { scheduleIdOf } from '../runs/schedule-id.ts';
 import {
   type Backfill,
   type BackfillView,
@@ -183,12 +184,8 @@ export function createBackfillService({ db, clock, book, served }: BackfillServi
     get: (id) => view(db, id),
 
     async list({ schedule }, page) {
-      let filter = {};
-      if (schedule !== undefined) {
-        const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
-        if (scheduleId === undefined) throw unknownSchedule(schedule);
-        filter = { scheduleId };
-      }
+      const filter =
+        schedule === undefined ? {} : { scheduleId: await scheduleIdOf(db, schedule, 'backfills') };
       const { items, next } = await listBackfills(db, filter, page);
       return { items: await viewsOf(db, items), next };
     },
