@@ -15,7 +15,6 @@ import type { QueueService } from '../src/queues/queue-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
 import type { BackupService } from '../src/runs/backup-service.ts';
 import type { RunService } from '../src/runs/run-service.ts';
-import type { WatermarkService } from '../src/runs/watermark-service.ts';
 import type { ApplyService } from '../src/schedules/apply-service.ts';
 import type { BackfillService } from '../src/schedules/backfill-service.ts';
 import type { CalendarService } from '../src/schedules/calendar-service.ts';
@@ -24,6 +23,7 @@ import type { GroupService } from '../src/schedules/group-service.ts';
 import type { HistoryService } from '../src/schedules/history-service.ts';
 import type { OutlookService } from '../src/schedules/outlook-service.ts';
 import type { ScheduleService } from '../src/schedules/schedule-service.ts';
+import type { WatermarkService } from '../src/schedules/watermark-service.ts';
 import type { SecretService } from '../src/secrets/secret-service.ts';
 
 const file = new URL('../openapi.yaml', import.meta.url);

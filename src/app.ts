@@ -43,7 +43,6 @@ import { watermarkRoutes } from './routes/watermarks.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
 import type { BackupService } from './runs/backup-service.ts';
 import type { RunService } from './runs/run-service.ts';
-import type { WatermarkService } from './runs/watermark-service.ts';
 import type { ApplyService } from './schedules/apply-service.ts';
 import type { BackfillService } from './schedules/backfill-service.ts';
 import type { CalendarService } from './schedules/calendar-service.ts';
@@ -53,6 +52,7 @@ import type { HistoryService } from './schedules/history-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
 import type { OutlookService } from './schedules/outlook-service.ts';
 import type { ScheduleService } from './schedules/schedule-service.ts';
+import type { WatermarkService } from './schedules/watermark-service.ts';
 import type { SecretService } from './secrets/secret-service.ts';
 
 export type AppParts = {

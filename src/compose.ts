@@ -35,7 +35,6 @@ import { createWebhookSender } from './notifications/webhook.ts';
 import { createQueueService } from './queues/queue-service.ts';
 import { createBackupService } from './runs/backup-service.ts';
 import { createRunService } from './runs/run-service.ts';
-import { createWatermarkService } from './runs/watermark-service.ts';
 import { createApplyService } from './schedules/apply-service.ts';
 import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
@@ -46,6 +45,7 @@ import { createGroupService } from './schedules/group-service.ts';
 import { createHistoryService } from './schedules/history-service.ts';
 import { createOutlookService } from './schedules/outlook-service.ts';
 import { createScheduleService, type ScheduleServiceParts } from './schedules/schedule-service.ts';
+import { createWatermarkService } from './schedules/watermark-service.ts';
 import { secretKeySource } from './secrets/secret-key.ts';
 import { createSecretService } from './secrets/secret-service.ts';
 

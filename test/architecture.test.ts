@@ -180,10 +180,10 @@ describe('pure files', () => {
     'schedules/expiry.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
+    'schedules/watermark-service.ts',
     'runs/backup-service.ts',
     'runs/run-service.ts',
     'runs/schedule-id.ts',
-    'runs/watermark-service.ts',
     'runs/batcher.ts',
     'queues/queue-service.ts',
   ];

@@ -14,7 +14,7 @@ import { createMetrics } from '../../src/metrics.ts';
 import { createNotificationService } from '../../src/notifications/notification-service.ts';
 import { createQueueService } from '../../src/queues/queue-service.ts';
 import { createBackupService } from '../../src/runs/backup-service.ts';
-import { createWatermarkService } from '../../src/runs/watermark-service.ts';
+import { createWatermarkService } from '../../src/schedules/watermark-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
