@@ -8,7 +8,8 @@ import { buildApp } from './app.ts';
 import { type Background, createBackground } from './background.ts';
 import { createClock } from './clock.ts';
 import type { Config, Role } from './config.ts';
-import { type Db, openDatabase, openPool, readDatabaseClock } from './db/client.ts';
+import { openConnections } from './connections.ts';
+import { type Db, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
 import { nameSecretUsers } from './db/secret-store.ts';
 import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
@@ -76,13 +77,6 @@ const applyCalendarsEveryMs = 10_000;
 const notifyGraceMs = 5_000;
 /** A correction beyond this is worth a line in the log. */
 const clockStepToldMs = 500;
-/** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
-const graphileShare = 0.4;
-/**
- * Of the rest, what callers of the API may hold, all together: however many wait for one schedule's lock, fires, leases
- * and the clock have connections of their own.
- */
-const callersShare = 0.4;
 
 export async function startService({
   config,
@@ -96,18 +90,14 @@ export async function startService({
   await migrate(databaseUrl);
 
   const clock = createClock();
-  const graphileConnections = Math.max(
-    config.workers.size + 1,
-    Math.floor(config.databaseConnectionsMax * graphileShare),
-  );
-  const onFault = (error: Error) =>
-    logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`);
-  const others = Math.max(6, config.databaseConnectionsMax - (has('worker') ? graphileConnections : 0));
-  const callers = Math.floor(others * callersShare);
-  const open = (name: string, connectionsMax: number) =>
-    openDatabase({ url: databaseUrl, connectionsMax, name, onFault });
-  const { db, pool, close } = open('carillon', others - callers);
-  const api = open('carillon api', callers);
+  const connections = openConnections({
+    databaseUrl,
+    connectionsMax: config.databaseConnectionsMax,
+    graphilePools: has('worker') ? config.workers.size : null,
+    onFault: (error) => logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`),
+  });
+  const { db, pool } = connections.house;
+  const apiDb = connections.api.db;
   const readClock = () => readDatabaseClock(pool);
   await clock.sync(readClock);
 
@@ -126,9 +116,9 @@ export async function startService({
       key,
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
-  const secrets = secretsOn(api.db);
-  const workerSecrets = secretsOn(db);
-  const queue = { db, clock, secrets: workerSecrets };
+  const secrets = secretsOn(db);
+  const apiSecrets = secretsOn(apiDb);
+  const queue = { db, clock, secrets };
   const jobs = createJobRegistry([
     ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
     ...moreJobs,
@@ -172,7 +162,7 @@ export async function startService({
   const notifier = createNotifier({
     db,
     clock,
-    secrets: secretsOn(db),
+    secrets,
     webhook: createWebhookSender({ dispatcher: httpClients, clock, version }),
     mail,
     onOutcome: metrics.notified,
@@ -214,24 +204,12 @@ export async function startService({
     }
   }
 
-  const graphilePool = has('worker')
-    ? openPool({
-        url: databaseUrl,
-        connectionsMax: graphileConnections,
-        name: 'carillon graphile',
-        // Doorbells are not the truth: one that a crash brings back finds nothing to claim.
-        durable: false,
-        // Four instants to each doorbell; parsing them would cost a twentieth of a run.
-        parsesInstants: false,
-        onFault,
-      })
-    : null;
   const worker =
-    graphilePool === null
+    connections.graphile === null
       ? null
       : createWorker({
           db,
-          pgPool: graphilePool,
+          pgPool: connections.graphile,
           clock,
           logger,
           jobs,
@@ -239,47 +217,47 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
-          secrets: workerSecrets,
+          secrets,
         });
 
   const onChange = () => dispatching?.wake();
   const scheduleParts: ScheduleServiceParts = {
-    db: api.db,
+    db: apiDb,
     clock,
     jobs: jobs.catalog,
     book,
-    secrets,
+    secrets: apiSecrets,
     canMail: config.mail !== null,
     served: served.names,
     onChange,
   };
-  const calendars = createCalendarService({ db: api.db, clock, book, onChange });
+  const calendars = createCalendarService({ db: apiDb, clock, book, onChange });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
       await calendars.applyPass();
       return applyCalendarsEveryMs;
     });
   }
-  const runs = createRunService({ db: api.db, clock, served: served.names });
+  const runs = createRunService({ db: apiDb, clock, served: served.names });
   const app = await buildApp({
     schedules: createScheduleService(scheduleParts),
     groups: createGroupService(scheduleParts),
     documents: createApplyService(scheduleParts),
-    history: createHistoryService({ db: api.db }),
-    explanations: createExplainService({ db: api.db, clock, book }),
+    history: createHistoryService({ db: apiDb }),
+    explanations: createExplainService({ db: apiDb, clock, book }),
     calendars,
-    secrets,
-    backups: createBackupService({ db: api.db }),
-    backfills: createBackfillService({ db: api.db, clock, book, served: served.names }),
+    secrets: apiSecrets,
+    backups: createBackupService({ db: apiDb }),
+    backfills: createBackfillService({ db: apiDb, clock, book, served: served.names }),
     queues: createQueueService({
-      db: api.db,
+      db: apiDb,
       clock,
-      secrets,
+      secrets: apiSecrets,
       checkInput: (input) => inputIssues(httpTaskInput, input, []),
     }),
-    notifications: createNotificationService({ db: api.db }),
-    watermarks: createWatermarkService({ db: api.db, clock }),
-    outlook: createOutlookService({ db: api.db, clock, book }),
+    notifications: createNotificationService({ db: apiDb }),
+    watermarks: createWatermarkService({ db: apiDb, clock }),
+    outlook: createOutlookService({ db: apiDb, clock, book }),
     runs,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching, worker, late: () => lateness.late }),
@@ -306,8 +284,7 @@ export async function startService({
     await Promise.all(background.map((each) => each.stop()));
     mail?.close();
     await httpClients.close().catch(tolerate('the HTTP client'));
-    await graphilePool?.end().catch(tolerate('the graphile connections'));
-    await Promise.all([close(), api.close()]).catch(tolerate('the database connections'));
+    await connections.close().catch(tolerate('the database connections'));
   }
 
   const stopOnce = () => {

@@ -1,6 +1,6 @@
 /**
  * Connections. One pool for the house's own statements; graphile-worker's pools have theirs (`queue.ts`).
- * Whoever opens a pool closes it: `compose.ts`.
+ * Whoever opens a pool closes it: `connections.ts`.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
