@@ -20,35 +20,21 @@ import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-qu
 import { messageOf } from './errors.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
-import { inputIssues } from './jobs/input-issues.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
-import { httpTaskInput } from './jobs/task/task-input.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createLateness, lateEveryMs } from './notifications/lateness.ts';
 import { createMailSender } from './notifications/mail.ts';
-import { createNotificationService } from './notifications/notification-service.ts';
 import { createNotifier } from './notifications/notifier.ts';
 import { createWebhookSender } from './notifications/webhook.ts';
-import { createQueueService } from './queues/queue-service.ts';
-import { createBackupService } from './runs/backup-service.ts';
-import { createRunService } from './runs/run-service.ts';
-import { createApplyService } from './schedules/apply-service.ts';
-import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
-import { createCalendarService } from './schedules/calendar-service.ts';
 import { expireEveryMs, expirePass } from './schedules/expiry.ts';
-import { createExplainService } from './schedules/explain-service.ts';
-import { createGroupService } from './schedules/group-service.ts';
-import { createHistoryService } from './schedules/history-service.ts';
-import { createOutlookService } from './schedules/outlook-service.ts';
-import { createScheduleService, type ScheduleServiceParts } from './schedules/schedule-service.ts';
-import { createWatermarkService } from './schedules/watermark-service.ts';
 import { secretKeySource } from './secrets/secret-key.ts';
 import { createSecretService } from './secrets/secret-service.ts';
+import { createServices } from './services.ts';
 
 export type Service = {
   app: FastifyInstance;
@@ -97,7 +83,6 @@ export async function startService({
     onFault: (error) => logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`),
   });
   const { db, pool } = connections.house;
-  const apiDb = connections.api.db;
   const readClock = () => readDatabaseClock(pool);
   await clock.sync(readClock);
 
@@ -117,7 +102,6 @@ export async function startService({
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
   const secrets = secretsOn(db);
-  const apiSecrets = secretsOn(apiDb);
   const queue = { db, clock, secrets };
   const jobs = createJobRegistry([
     ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
@@ -220,45 +204,24 @@ export async function startService({
           secrets,
         });
 
-  const onChange = () => dispatching?.wake();
-  const scheduleParts: ScheduleServiceParts = {
-    db: apiDb,
+  const services = createServices({
+    db: connections.api.db,
     clock,
     jobs: jobs.catalog,
     book,
-    secrets: apiSecrets,
+    secrets: secretsOn(connections.api.db),
     canMail: config.mail !== null,
     served: served.names,
-    onChange,
-  };
-  const calendars = createCalendarService({ db: apiDb, clock, book, onChange });
+    onChange: () => dispatching?.wake(),
+  });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
-      await calendars.applyPass();
+      await services.calendars.applyPass();
       return applyCalendarsEveryMs;
     });
   }
-  const runs = createRunService({ db: apiDb, clock, served: served.names });
   const app = await buildApp({
-    schedules: createScheduleService(scheduleParts),
-    groups: createGroupService(scheduleParts),
-    documents: createApplyService(scheduleParts),
-    history: createHistoryService({ db: apiDb }),
-    explanations: createExplainService({ db: apiDb, clock, book }),
-    calendars,
-    secrets: apiSecrets,
-    backups: createBackupService({ db: apiDb }),
-    backfills: createBackfillService({ db: apiDb, clock, book, served: served.names }),
-    queues: createQueueService({
-      db: apiDb,
-      clock,
-      secrets: apiSecrets,
-      checkInput: (input) => inputIssues(httpTaskInput, input, []),
-    }),
-    notifications: createNotificationService({ db: apiDb }),
-    watermarks: createWatermarkService({ db: apiDb, clock }),
-    outlook: createOutlookService({ db: apiDb, clock, book }),
-    runs,
+    ...services,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching, worker, late: () => lateness.late }),
     metrics,
