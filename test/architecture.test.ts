@@ -99,6 +99,7 @@ describe('the layers', () => {
       ...[
         'schedule.ts',
         'schedule-version.ts',
+        'due-times.ts',
         'fire-plan.ts',
         'cron-times.ts',
         'calendar.ts',

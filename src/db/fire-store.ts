@@ -1,6 +1,7 @@
 /** Claiming due schedules and recording their fires: the statements of the dispatch transaction. */
 import { sql } from 'drizzle-orm';
-import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
+import type { DueSchedule } from '../schedules/due-times.ts';
+import type { PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';

@@ -1,7 +1,7 @@
 /** How far dispatching is known to have been alive, and the holes in that. */
 import { sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
-import type { Outage } from '../schedules/fire-plan.ts';
+import type { Outage } from '../schedules/due-times.ts';
 import type { Db, Tx } from './client.ts';
 import { epochMs } from './epoch-ms.ts';
 
