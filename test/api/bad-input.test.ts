@@ -114,7 +114,8 @@ describe('a schedule with', () => {
     [
       'a command beside an address',
       task({ command: ['/bin/ls'], url }),
-      ['/job/input/command/0', '/job/input/url'],
+      ['/job/input/url'],
+      '`input.url` cannot stand beside `command`: a task calls a `url` or runs a `command`',
     ],
     ['an input that is a string', task('x'), ['/job/input'], '`input` must be an object, not a string'],
     ['an input that is null', task(null), ['/job/input'], 'not null'],

@@ -48,6 +48,9 @@ export function createTaskJob({
   });
 }
 
+const eitherOr =
+  'cannot stand beside `command`: a task calls a `url` or runs a `command`, so leave one of them out';
+
 /**
  * One of the two forms, told apart by `command`, so that what is wrong is told of the form that was meant; a union
  * would tell of both.
@@ -57,7 +60,13 @@ function taskInput(programs: readonly string[]) {
   return z
     .unknown()
     .transform((value, context): HttpTaskInput | CommandInput => {
-      const isCommand = typeof value === 'object' && value !== null && Object.hasOwn(value, 'command');
+      const has = (field: string) =>
+        typeof value === 'object' && value !== null && Object.hasOwn(value, field);
+      const isCommand = has('command');
+      if (isCommand && has('url')) {
+        context.addIssue({ code: 'custom', path: ['url'], message: eitherOr });
+        return z.NEVER;
+      }
       const parsed = (isCommand ? ofCommand : httpTaskInput).safeParse(value);
       if (parsed.success) return parsed.data;
       context.issues.push(
