@@ -39,7 +39,18 @@ describe('a schedule with', () => {
         "a word of the API's paths",
       ],
     ),
-    ['an unknown field', { ...ok, evry: '5s' }, ['/evry'], '`evry` is not a known field'],
+    [
+      'an unknown field',
+      { ...ok, evry: '5s' },
+      ['/evry'],
+      '`evry` is not a known field; perhaps `every` is meant',
+    ],
+    [
+      'an unknown field of a task',
+      task({ url, metod: 'GET' }),
+      ['/job/input/metod'],
+      'perhaps `method` is meant',
+    ],
     ['an unknown field in the job', { ...ok, job: { ...noop, x: 1 } }, ['/job/x'], '`job.x` is not a known'],
     [
       'an unknown field in the retry policy',
