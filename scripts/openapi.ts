@@ -10,21 +10,9 @@ import { createClock } from '../src/clock.ts';
 import type { Db } from '../src/db/client.ts';
 import { houseJobs } from '../src/jobs/house-jobs.ts';
 import { createJobRegistry } from '../src/jobs/registry.ts';
-import type { NotificationService } from '../src/notifications/notification-service.ts';
-import type { QueueService } from '../src/queues/queue-service.ts';
 import type { HealthService } from '../src/routes/health.ts';
-import type { BackupService } from '../src/runs/backup-service.ts';
-import type { RunService } from '../src/runs/run-service.ts';
-import type { WatermarkService } from '../src/runs/watermark-service.ts';
-import type { ApplyService } from '../src/schedules/apply-service.ts';
-import type { BackfillService } from '../src/schedules/backfill-service.ts';
-import type { CalendarService } from '../src/schedules/calendar-service.ts';
-import type { ExplainService } from '../src/schedules/explain-service.ts';
-import type { GroupService } from '../src/schedules/group-service.ts';
-import type { HistoryService } from '../src/schedules/history-service.ts';
-import type { OutlookService } from '../src/schedules/outlook-service.ts';
-import type { ScheduleService } from '../src/schedules/schedule-service.ts';
 import type { SecretService } from '../src/secrets/secret-service.ts';
+import type { Services } from '../src/services.ts';
 
 const file = new URL('../openapi.yaml', import.meta.url);
 
@@ -35,20 +23,7 @@ export async function renderDocument(): Promise<string> {
   };
   const app = await buildApp({
     // Routes ask their services for nothing until a request comes, and none will.
-    schedules: {} as ScheduleService,
-    groups: {} as GroupService,
-    documents: {} as ApplyService,
-    history: {} as HistoryService,
-    explanations: {} as ExplainService,
-    calendars: {} as CalendarService,
-    outlook: {} as OutlookService,
-    secrets: {} as SecretService,
-    backups: {} as BackupService,
-    backfills: {} as BackfillService,
-    queues: {} as QueueService,
-    notifications: {} as NotificationService,
-    runs: {} as RunService,
-    watermarks: {} as WatermarkService,
+    ...({} as Services),
     health: {} as HealthService,
     metrics: { contentType: 'text/plain', render: async () => '' },
     jobCatalog: createJobRegistry(

@@ -10,8 +10,6 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
-import type { NotificationService } from './notifications/notification-service.ts';
-import type { QueueService } from './queues/queue-service.ts';
 import { requireApiKey } from './routes/api-key.ts';
 import { backfillRoutes } from './routes/backfills.ts';
 import { backupRoutes } from './routes/backups.ts';
@@ -41,35 +39,10 @@ import { scheduleRoutes } from './routes/schedules.ts';
 import { secretRoutes } from './routes/secrets.ts';
 import { watermarkRoutes } from './routes/watermarks.ts';
 import { validatorCompiler, type ZodApp } from './routes/zod-validation.ts';
-import type { BackupService } from './runs/backup-service.ts';
-import type { RunService } from './runs/run-service.ts';
-import type { WatermarkService } from './runs/watermark-service.ts';
-import type { ApplyService } from './schedules/apply-service.ts';
-import type { BackfillService } from './schedules/backfill-service.ts';
-import type { CalendarService } from './schedules/calendar-service.ts';
-import type { ExplainService } from './schedules/explain-service.ts';
-import type { GroupService } from './schedules/group-service.ts';
-import type { HistoryService } from './schedules/history-service.ts';
 import type { JobCatalog } from './schedules/job-catalog.ts';
-import type { OutlookService } from './schedules/outlook-service.ts';
-import type { ScheduleService } from './schedules/schedule-service.ts';
-import type { SecretService } from './secrets/secret-service.ts';
+import type { Services } from './services.ts';
 
-export type AppParts = {
-  schedules: ScheduleService;
-  groups: GroupService;
-  documents: ApplyService;
-  history: HistoryService;
-  explanations: ExplainService;
-  calendars: CalendarService;
-  secrets: SecretService;
-  backups: BackupService;
-  backfills: BackfillService;
-  queues: QueueService;
-  notifications: NotificationService;
-  outlook: OutlookService;
-  runs: RunService;
-  watermarks: WatermarkService;
+export type AppParts = Services & {
   jobCatalog: JobCatalog;
   health: HealthService;
   metrics: Metrics;

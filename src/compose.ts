@@ -8,7 +8,8 @@ import { buildApp } from './app.ts';
 import { type Background, createBackground } from './background.ts';
 import { createClock } from './clock.ts';
 import type { Config, Role } from './config.ts';
-import { type Db, openDatabase, openPool, readDatabaseClock } from './db/client.ts';
+import { openConnections } from './connections.ts';
+import { type Db, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
 import { nameSecretUsers } from './db/secret-store.ts';
 import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
@@ -19,35 +20,21 @@ import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-qu
 import { messageOf } from './errors.ts';
 import { createHealth } from './health.ts';
 import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
-import { inputIssues } from './jobs/input-issues.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
 import { createTaskDispatcher } from './jobs/task/http-dispatcher.ts';
-import { httpTaskInput } from './jobs/task/task-input.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMetrics } from './metrics.ts';
 import { createLateness, lateEveryMs } from './notifications/lateness.ts';
 import { createMailSender } from './notifications/mail.ts';
-import { createNotificationService } from './notifications/notification-service.ts';
 import { createNotifier } from './notifications/notifier.ts';
 import { createWebhookSender } from './notifications/webhook.ts';
-import { createQueueService } from './queues/queue-service.ts';
-import { createBackupService } from './runs/backup-service.ts';
-import { createRunService } from './runs/run-service.ts';
-import { createWatermarkService } from './runs/watermark-service.ts';
-import { createApplyService } from './schedules/apply-service.ts';
-import { createBackfillService } from './schedules/backfill-service.ts';
 import { createCalendarBook } from './schedules/calendar-book.ts';
-import { createCalendarService } from './schedules/calendar-service.ts';
 import { expireEveryMs, expirePass } from './schedules/expiry.ts';
-import { createExplainService } from './schedules/explain-service.ts';
-import { createGroupService } from './schedules/group-service.ts';
-import { createHistoryService } from './schedules/history-service.ts';
-import { createOutlookService } from './schedules/outlook-service.ts';
-import { createScheduleService, type ScheduleServiceParts } from './schedules/schedule-service.ts';
 import { secretKeySource } from './secrets/secret-key.ts';
 import { createSecretService } from './secrets/secret-service.ts';
+import { createServices } from './services.ts';
 
 export type Service = {
   app: FastifyInstance;
@@ -76,13 +63,6 @@ const applyCalendarsEveryMs = 10_000;
 const notifyGraceMs = 5_000;
 /** A correction beyond this is worth a line in the log. */
 const clockStepToldMs = 500;
-/** Of the connections that this process may hold, graphile's pools get this share, at least enough to listen. */
-const graphileShare = 0.4;
-/**
- * Of the rest, what callers of the API may hold, all together: however many wait for one schedule's lock, fires, leases
- * and the clock have connections of their own.
- */
-const callersShare = 0.4;
 
 export async function startService({
   config,
@@ -96,18 +76,13 @@ export async function startService({
   await migrate(databaseUrl);
 
   const clock = createClock();
-  const graphileConnections = Math.max(
-    config.workers.size + 1,
-    Math.floor(config.databaseConnectionsMax * graphileShare),
-  );
-  const onFault = (error: Error) =>
-    logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`);
-  const others = Math.max(6, config.databaseConnectionsMax - (has('worker') ? graphileConnections : 0));
-  const callers = Math.floor(others * callersShare);
-  const open = (name: string, connectionsMax: number) =>
-    openDatabase({ url: databaseUrl, connectionsMax, name, onFault });
-  const { db, pool, close } = open('carillon', others - callers);
-  const api = open('carillon api', callers);
+  const connections = openConnections({
+    databaseUrl,
+    connectionsMax: config.databaseConnectionsMax,
+    graphilePools: has('worker') ? config.workers.size : null,
+    onFault: (error) => logger.debug({ err: error }, `a connection to Postgres was lost: ${error.message}`),
+  });
+  const { db, pool } = connections.house;
   const readClock = () => readDatabaseClock(pool);
   await clock.sync(readClock);
 
@@ -126,9 +101,8 @@ export async function startService({
       key,
       usersOf: (name) => nameSecretUsers(on, name, secretUsersTold),
     });
-  const secrets = secretsOn(api.db);
-  const workerSecrets = secretsOn(db);
-  const queue = { db, clock, secrets: workerSecrets };
+  const secrets = secretsOn(db);
+  const queue = { db, clock, secrets };
   const jobs = createJobRegistry([
     ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
     ...moreJobs,
@@ -172,7 +146,7 @@ export async function startService({
   const notifier = createNotifier({
     db,
     clock,
-    secrets: secretsOn(db),
+    secrets,
     webhook: createWebhookSender({ dispatcher: httpClients, clock, version }),
     mail,
     onOutcome: metrics.notified,
@@ -214,24 +188,12 @@ export async function startService({
     }
   }
 
-  const graphilePool = has('worker')
-    ? openPool({
-        url: databaseUrl,
-        connectionsMax: graphileConnections,
-        name: 'carillon graphile',
-        // Doorbells are not the truth: one that a crash brings back finds nothing to claim.
-        durable: false,
-        // Four instants to each doorbell; parsing them would cost a twentieth of a run.
-        parsesInstants: false,
-        onFault,
-      })
-    : null;
   const worker =
-    graphilePool === null
+    connections.graphile === null
       ? null
       : createWorker({
           db,
-          pgPool: graphilePool,
+          pgPool: connections.graphile,
           clock,
           logger,
           jobs,
@@ -239,48 +201,27 @@ export async function startService({
           served: served.names,
           events: metrics.worker,
           jobModule,
-          secrets: workerSecrets,
+          secrets,
         });
 
-  const onChange = () => dispatching?.wake();
-  const scheduleParts: ScheduleServiceParts = {
-    db: api.db,
+  const services = createServices({
+    db: connections.api.db,
     clock,
     jobs: jobs.catalog,
     book,
-    secrets,
+    secrets: secretsOn(connections.api.db),
     canMail: config.mail !== null,
     served: served.names,
-    onChange,
-  };
-  const calendars = createCalendarService({ db: api.db, clock, book, onChange });
+    onChange: () => dispatching?.wake(),
+  });
   if (has('dispatcher')) {
     keepUp('calendars', async () => {
-      await calendars.applyPass();
+      await services.calendars.applyPass();
       return applyCalendarsEveryMs;
     });
   }
-  const runs = createRunService({ db: api.db, clock, served: served.names });
   const app = await buildApp({
-    schedules: createScheduleService(scheduleParts),
-    groups: createGroupService(scheduleParts),
-    documents: createApplyService(scheduleParts),
-    history: createHistoryService({ db: api.db }),
-    explanations: createExplainService({ db: api.db, clock, book }),
-    calendars,
-    secrets,
-    backups: createBackupService({ db: api.db }),
-    backfills: createBackfillService({ db: api.db, clock, book, served: served.names }),
-    queues: createQueueService({
-      db: api.db,
-      clock,
-      secrets,
-      checkInput: (input) => inputIssues(httpTaskInput, input, []),
-    }),
-    notifications: createNotificationService({ db: api.db }),
-    watermarks: createWatermarkService({ db: api.db, clock }),
-    outlook: createOutlookService({ db: api.db, clock, book }),
-    runs,
+    ...services,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching, worker, late: () => lateness.late }),
     metrics,
@@ -306,8 +247,7 @@ export async function startService({
     await Promise.all(background.map((each) => each.stop()));
     mail?.close();
     await httpClients.close().catch(tolerate('the HTTP client'));
-    await graphilePool?.end().catch(tolerate('the graphile connections'));
-    await Promise.all([close(), api.close()]).catch(tolerate('the database connections'));
+    await connections.close().catch(tolerate('the database connections'));
   }
 
   const stopOnce = () => {

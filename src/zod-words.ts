@@ -8,9 +8,6 @@ export function sentence(subject: string, words: string): string {
     : `${subject} ${words}${words.endsWith('.') ? '' : '.'}`;
 }
 
-/** What is wrong with a key that a schema does not know. */
-export const unknownFieldWords = 'is not a known field; check its spelling or leave it out';
-
 /** A path as a reader of code writes it: `job.input.urls[0]`. */
 export function fieldName(path: readonly PropertyKey[]): string {
   return path

@@ -99,6 +99,7 @@ describe('the layers', () => {
       ...[
         'schedule.ts',
         'schedule-version.ts',
+        'due-times.ts',
         'fire-plan.ts',
         'cron-times.ts',
         'calendar.ts',
@@ -180,14 +181,15 @@ describe('pure files', () => {
     'schedules/expiry.ts',
     'schedules/settle.ts',
     'schedules/upcoming.ts',
+    'schedules/watermark-service.ts',
     'runs/backup-service.ts',
     'runs/run-service.ts',
-    'runs/watermark-service.ts',
+    'runs/schedule-id.ts',
     'runs/batcher.ts',
     'queues/queue-service.ts',
   ];
   const besides = [
-    ...['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-words.ts', 'db/json.ts'],
+    ...['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-fields.ts', 'zod-words.ts', 'db/json.ts'],
     ...['notifications/message.ts', 'notifications/deliveries.ts'],
   ];
   /** They compute and do nothing else. */

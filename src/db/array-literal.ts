@@ -4,13 +4,13 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 
-type Value = string | number | boolean | null;
+export type ArrayValue = string | number | boolean | null;
 
 /** Needs no quotes: ids, numbers, instants, words. `NULL` would be read as none. */
 const plain = /^(?!null$)[\w.:+-]+$/i;
 
-export function arrayLiteral(values: readonly Value[]): string {
-  const parts = new Array<Value>(values.length);
+export function arrayLiteral(values: readonly ArrayValue[]): string {
+  const parts = new Array<ArrayValue>(values.length);
   for (let n = 0; n < values.length; n += 1) {
     const value = values[n]!;
     if (value === null) parts[n] = 'NULL';
@@ -24,6 +24,6 @@ function quoted(text: string): string {
 }
 
 /** As a parameter; the statement says of what type it is. */
-export function arrayParam(values: readonly Value[]): SQL {
+export function arrayParam(values: readonly ArrayValue[]): SQL {
   return sql`${arrayLiteral(values)}`;
 }

@@ -4,7 +4,9 @@ import type { Page, PageRequest } from '../runs/page.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Backfill, BackfillProgress } from '../schedules/backfill.ts';
 import type { OverlapPolicy } from '../schedules/schedule.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { endUnstartedRuns } from './run-end-store.ts';
 import { backfills } from './schema.ts';
 
@@ -41,8 +43,7 @@ export async function listBackfills(
     .where(and(...conditions))
     .orderBy(desc(backfills.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toBackfill);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toBackfill);
 }
 
 /** One for each id, in the same order. */
@@ -57,7 +58,7 @@ export async function readProgress(db: Db | Tx, ids: readonly string[]): Promise
       count(*) filter (where r.status = 'timed_out')::int as "timedOut",
       count(*) filter (where r.status = 'cancelled')::int as cancelled,
       count(*) filter (where r.status = 'skipped')::int as skipped
-    from unnest(${sql.param([...ids])}::uuid[]) as b(id) left join runs r on r.backfill_id = b.id
+    from unnest(${arrayParam(ids)}::uuid[]) as b(id) left join runs r on r.backfill_id = b.id
     group by b.id`);
   const byId = new Map(rows.map(({ id, ...progress }) => [id, progress]));
   return ids.map((id) => byId.get(id)!);

@@ -3,6 +3,7 @@ import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { Backup, NewBackup } from '../runs/backup.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { backups } from './schema.ts';
 
 /**
@@ -93,8 +94,7 @@ export async function listBackups(
     .where(and(...conditions))
     .orderBy(desc(backups.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toBackup);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toBackup);
 }
 
 /** False when another backup goes on from it. */

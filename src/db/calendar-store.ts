@@ -1,8 +1,11 @@
 /** The `calendars` table, and which schedules use which calendar. */
 import { asc, desc, eq, lt, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
+import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { calendars, scheduleCalendars } from './schema.ts';
 
 export type StoredCalendar = {
@@ -31,8 +34,7 @@ export async function listCalendars(db: Db | Tx, page: PageRequest): Promise<Pag
     .where(page.after === null ? undefined : lt(calendars.id, page.after))
     .orderBy(desc(calendars.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toCalendar);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toCalendar);
 }
 
 /**
@@ -45,7 +47,7 @@ export async function readVersions(
   held: boolean,
 ): Promise<CalendarVersion[]> {
   const { rows } = await db.execute<CalendarVersion>(sql`
-    select id, name, version from calendars where name = any(${sql.param([...names])}::text[])
+    select id, name, version from calendars where name = any(${arrayParam(names)}::text[])
     order by id ${held ? sql`for share` : sql``}`);
   return rows;
 }
@@ -55,7 +57,7 @@ export async function readSpecs(
   ids: readonly string[],
 ): Promise<{ id: string; version: number; spec: CalendarSpec }[]> {
   const { rows } = await db.execute<{ id: string; version: number; spec: CalendarSpec }>(
-    sql`select id, version, spec from calendars where id = any(${sql.param([...ids])}::uuid[])`,
+    sql`select id, version, spec from calendars where id = any(${arrayParam(ids)}::uuid[])`,
   );
   return rows;
 }
@@ -68,7 +70,7 @@ export async function putCalendar(
   calendar: { id: string; name: string } & CalendarContents,
   atMs: number,
 ): Promise<{ created: boolean }> {
-  const at = new Date(atMs).toISOString();
+  const at = toIso(atMs);
   const { rows } = await tx.execute<{ created: boolean }>(sql`
     insert into calendars (id, name, description, spec, version, applied_version, created_at, updated_at)
     values (${calendar.id}, ${calendar.name}, ${calendar.description}, ${JSON.stringify(calendar.spec)}::jsonb, 1, 1, ${at}, ${at})
@@ -94,7 +96,7 @@ export async function deleteCalendar(db: Db | Tx, name: string): Promise<'done' 
 
 /** The calendars that a schedule's exclusions name are these from now on. They must be held. */
 export async function linkCalendars(tx: Tx, scheduleId: string, names: readonly string[]): Promise<void> {
-  const named = sql.param([...names]);
+  const named = arrayParam(names);
   await tx.execute(sql`
     with named as (select id from calendars where name = any(${named}::text[])),
     gone as (
@@ -108,7 +110,7 @@ export async function linkCalendars(tx: Tx, scheduleId: string, names: readonly 
 export async function countUsers(db: Db | Tx, ids: readonly string[]): Promise<Map<string, number>> {
   const { rows } = await db.execute<{ id: string; n: number }>(sql`
     select calendar_id as id, count(*)::int as n from schedule_calendars
-    where calendar_id = any(${sql.param([...ids])}::uuid[]) group by calendar_id`);
+    where calendar_id = any(${arrayParam(ids)}::uuid[]) group by calendar_id`);
   return new Map(rows.map((row) => [row.id, row.n]));
 }
 

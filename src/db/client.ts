@@ -1,6 +1,6 @@
 /**
  * Connections. One pool for the house's own statements; graphile-worker's pools have theirs (`queue.ts`).
- * Whoever opens a pool closes it: `compose.ts`.
+ * Whoever opens a pool closes it: `connections.ts`.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
@@ -145,7 +145,7 @@ export async function readDatabaseClock(pool: pg.Pool): Promise<number> {
 }
 
 /** Postgres' SQLSTATE of an error, also of one that drizzle wrapped. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if ('code' in at && typeof at.code === 'string') return at.code;
   }

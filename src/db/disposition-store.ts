@@ -3,9 +3,11 @@
  * goes by an index of the schedule's runs; where it must walk along one, so far and no further.
  */
 import { sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Run } from '../runs/run.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { findRun } from './run-history-store.ts';
 
 /** How many records of a schedule are looked at for the run that kept one from running. A long run may keep off more. */
@@ -13,7 +15,6 @@ export const blockersLookedMax = 20_000;
 /** And for the neighbours of a record. */
 const neighboursLookedMax = 1_000;
 
-const iso = (ms: number) => new Date(ms).toISOString();
 const notAFire = sql.raw(`(status in ('skipped', 'missed'))`);
 const ofTrigger = sql.raw(`cause in ('schedule', 'catch_up')`);
 
@@ -39,7 +40,7 @@ export async function findRangeAt(db: Db | Tx, scheduleId: string, atMs: number)
  * what ended in that very millisecond is told when there is no other.
  */
 export async function findBlocker(db: Db | Tx, record: Run): Promise<Run | null> {
-  const at = iso(record.createdAtMs);
+  const at = toIso(record.createdAtMs);
   const isOther = sql`schedule_id = ${record.scheduleId} and id <> ${record.id}`;
   const endedAfter = (end: ReturnType<typeof sql>) =>
     one(
@@ -93,7 +94,7 @@ export async function findNeighbours(
   atMs: number,
 ): Promise<{ beforeMs: number | null; afterMs: number | null }> {
   const near = (where: ReturnType<typeof sql>, order: 'asc' | 'desc') =>
-    sql`select (extract(epoch from scheduled_for) * 1000)::float8 from (
+    sql`select ${epochMs('scheduled_for')} from (
         select * from runs where schedule_id = ${scheduleId} and ${where}
         order by id ${sql.raw(order)} limit ${neighboursLookedMax}
       ) r where ${ofTrigger} order by id ${sql.raw(order)} limit 1`;

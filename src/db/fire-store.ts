@@ -1,9 +1,11 @@
 /** Claiming due schedules and recording their fires: the statements of the dispatch transaction. */
 import { sql } from 'drizzle-orm';
-import type { DueSchedule, PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
+import type { DueSchedule } from '../schedules/due-times.ts';
+import type { PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
 import { tellMissedRuns } from './notify-event-store.ts';
 import { replaceActive } from './overlap-store.ts';
@@ -37,7 +39,6 @@ type DefinitionRow = {
 
 /** Epoch milliseconds, which cost less to send in bulk than texts, as an instant. */
 const instant = (column: string) => sql.raw(`to_timestamp(${column} / 1000)`);
-const epochMs = (column: string) => sql.raw(`(extract(epoch from ${column}) * 1000)::float8`);
 
 /**
  * Locks up to `limit` schedules that are due at `nowMs`, longest due first, or with `newest` those that came due last.

@@ -2,7 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
+import { type ArrayValue, arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 
 /** `runId`: also of the run that is not there yet. */
 export type LateTime = { runId: string; scheduleId: string; scheduleName: string; scheduledForMs: number };
@@ -13,7 +15,7 @@ export async function listLate(db: Db | Tx, nowMs: number, limit: number): Promi
   const { rows } = await db.execute<Omit<LateTime, 'runId'> & { runId: string | null }>(sql`
     (
       select null::uuid as "runId", h.schedule_id as "scheduleId", s.name as "scheduleName",
-        (extract(epoch from h.next_run_at) * 1000)::float8 as "scheduledForMs"
+        ${epochMs('h.next_run_at')} as "scheduledForMs"
       from (
         select schedule_id, next_run_at from schedule_states
         where late_after_ms is not null and next_run_at is not null
@@ -23,7 +25,7 @@ export async function listLate(db: Db | Tx, nowMs: number, limit: number): Promi
     )
     union all
     (
-      select id, schedule_id, schedule_name, (extract(epoch from scheduled_for) * 1000)::float8
+      select id, schedule_id, schedule_name, ${epochMs('scheduled_for')}
       from runs
       where late_at <= ${now} and late_at is not null and finished_at is null and started_at is null
       order by late_at limit ${limit}
@@ -43,7 +45,7 @@ export async function setLateAfter(tx: Tx, scheduleId: string, lateAfterMs: numb
 
 /** Writes what somebody wants to be told of these. What was told before is passed over, also by another process. */
 export async function tellLate(db: Db | Tx, late: readonly LateTime[], nowMs: number): Promise<number> {
-  const column = <V>(value: (each: LateTime) => V) => sql.param(late.map(value));
+  const column = (value: (each: LateTime) => ArrayValue) => arrayParam(late.map(value));
   const { rowCount } = await db.execute(sql`
     insert into notify_events (key, kind, run_id, schedule_id, schedule_name, at, scheduled_for, notify)
     select l.run_id, 'missed', l.run_id, s.id, s.name, ${toIso(nowMs)}, l.scheduled_for, s.notify

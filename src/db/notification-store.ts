@@ -10,7 +10,10 @@ import type {
   NotifyChannel,
   NotifyKind,
 } from '../schedules/notify.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
+import { pageOf } from './keyset-page.ts';
 import { notifications } from './schema.ts';
 
 /** Due at once. A schedule that has `backlogMax` pending ones gets dead ones, which say so. */
@@ -27,7 +30,7 @@ export async function insertNotifications(
         select from notifications n where n.schedule_id = g.id and n.status = 'pending' limit ${backlogMax}
       ) pending
     ) as n
-    from unnest(${sql.param([...new Set(given.map(({ scheduleId }) => scheduleId))])}::uuid[]) as g(id)`);
+    from unnest(${arrayParam([...new Set(given.map(({ scheduleId }) => scheduleId))])}::uuid[]) as g(id)`);
   const backlog = new Map(rows.map(({ id, n }) => [id, n]));
   const at = new Date(nowMs);
   const values = given.map((each) => {
@@ -73,8 +76,8 @@ export async function claimNotifications(db: Db | Tx, options: ClaimOptions): Pr
     with due as materialized (
       select id, receiver, next_attempt_at from notifications
       where status = 'pending' and next_attempt_at <= ${now}
-        and channel = any(${sql.param([...options.channels])}::text[])
-        and receiver <> all(${sql.param([...options.busy])}::text[])
+        and channel = any(${arrayParam(options.channels)}::text[])
+        and receiver <> all(${arrayParam(options.busy)}::text[])
       order by next_attempt_at limit ${lookedAtMax}
     ),
     ranked as (
@@ -129,7 +132,7 @@ export async function recordTry(
 export async function pendingWork(db: Db | Tx): Promise<{ hasEvents: boolean; dueMs: number | null }> {
   const { rows } = await db.execute<{ hasEvents: boolean; dueMs: number | null }>(sql`
     select exists (select from notify_events where told_at is null) as "hasEvents",
-      (select (extract(epoch from next_attempt_at) * 1000)::float8 from notifications
+      (select ${epochMs('next_attempt_at')} from notifications
         where status = 'pending' order by next_attempt_at limit 1) as "dueMs"`);
   return rows[0]!;
 }
@@ -149,8 +152,7 @@ export async function listNotifications(
     .where(and(...conditions))
     .orderBy(desc(notifications.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toNotification);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toNotification);
 }
 
 /** Deletes ended ones made before `untilMs`, at most `limit`. Returns how many. */

@@ -5,7 +5,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { NotifyEvent } from '../schedules/notify.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 
 /**
  * A part of the statement that ends runs (`run-end-store.ts`): from its `ended` and `special` it writes what is to be told.
@@ -40,7 +42,7 @@ export async function tellMissedRuns(tx: Tx, runIds: readonly string[], nowMs: n
     select case when r.missed_count > 1 then md5('range ' || r.id)::uuid else r.id end, 'missed', r.id, s.id, s.name,
       ${toIso(nowMs)}, r.scheduled_for, s.notify
     from runs r join schedule_states h on h.schedule_id = r.schedule_id join schedules s on s.id = r.schedule_id
-    where r.id = any(${sql.param([...runIds])}::uuid[]) and (r.status = 'missed' or r.late_at <= ${toIso(nowMs)})
+    where r.id = any(${arrayParam(runIds)}::uuid[]) and (r.status = 'missed' or r.late_at <= ${toIso(nowMs)})
       and 'missed' = any(h.notify_on)
     on conflict (key, kind) do nothing`);
 }
@@ -62,8 +64,8 @@ export async function tellPaused(
 export async function claimEvents(tx: Tx, limit: number): Promise<NotifyEvent[]> {
   const { rows } = await tx.execute<NotifyEvent>(sql`
     select key, kind, run_id as "runId", schedule_id as "scheduleId", schedule_name as "scheduleName", note, notify,
-      (extract(epoch from at) * 1000)::float8 as "atMs",
-      (extract(epoch from scheduled_for) * 1000)::float8 as "scheduledForMs"
+      ${epochMs('at')} as "atMs",
+      ${epochMs('scheduled_for')} as "scheduledForMs"
     from notify_events where told_at is null order by at limit ${limit}
     for update skip locked`);
   return rows;
@@ -72,7 +74,7 @@ export async function claimEvents(tx: Tx, limit: number): Promise<NotifyEvent[]>
 export async function markTold(tx: Tx, events: readonly NotifyEvent[], nowMs: number): Promise<void> {
   await tx.execute(sql`
     update notify_events n set told_at = ${toIso(nowMs)}
-    from unnest(${sql.param(events.map(({ key }) => key))}::uuid[], ${sql.param(events.map(({ kind }) => kind))}::text[]) as t(key, kind)
+    from unnest(${arrayParam(events.map(({ key }) => key))}::uuid[], ${arrayParam(events.map(({ kind }) => kind))}::text[]) as t(key, kind)
     where n.key = t.key and n.kind = t.kind`);
 }
 

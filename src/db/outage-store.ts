@@ -1,7 +1,9 @@
 /** How far dispatching is known to have been alive, and the holes in that. */
 import { sql } from 'drizzle-orm';
-import type { Outage } from '../schedules/fire-plan.ts';
+import { toIso } from '../clock.ts';
+import type { Outage } from '../schedules/due-times.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 
 /** A silence of all dispatchers longer than this is an outage; shorter ones are lateness. */
 export const outageHoleMs = 2000;
@@ -11,20 +13,18 @@ const outagesKeptMs = 7 * 86_400_000;
 
 /** Forgets outages that nothing asks about any more. */
 export async function pruneOutages(db: Db | Tx, nowMs: number): Promise<void> {
-  await db.execute(
-    sql`delete from outages where until_at < ${new Date(nowMs - 2 * outagesKeptMs).toISOString()}`,
-  );
+  await db.execute(sql`delete from outages where until_at < ${toIso(nowMs - 2 * outagesKeptMs)}`);
 }
 
-const fromMs = sql.raw('(extract(epoch from from_at) * 1000)::float8');
-const untilMs = sql.raw('(extract(epoch from until_at) * 1000)::float8');
+const fromMs = epochMs('from_at');
+const untilMs = epochMs('until_at');
 
 /** The outages up to `nowMs`, oldest first, with the one that still lasts, if no dispatcher has spoken lately. */
 export async function readOutages(db: Db | Tx, nowMs: number, holeMs: number): Promise<Outage[]> {
-  const now = new Date(nowMs).toISOString();
+  const now = toIso(nowMs);
   const { rows } = await db.execute<Outage>(sql`
     select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
-      select from_at, until_at from outages where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()}
+      select from_at, until_at from outages where until_at > ${toIso(nowMs - outagesKeptMs)}
       union all
       select alive_until, ${now}::timestamptz from dispatch_state
       where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
@@ -39,8 +39,8 @@ export async function findOutage(
   nowMs: number,
   holeMs: number,
 ): Promise<Outage | null> {
-  const at = new Date(atMs).toISOString();
-  const now = new Date(nowMs).toISOString();
+  const at = toIso(atMs);
+  const now = toIso(nowMs);
   const { rows } = await db.execute<Outage>(sql`
     select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from (
       (select from_at, until_at from outages where from_at <= ${at} order by from_at desc limit 1)
@@ -59,7 +59,7 @@ export async function findOutage(
  * lock with a snapshot from before it, and would see neither the silence nor the outage that was just recorded.
  */
 export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promise<Outage[]> {
-  const now = new Date(nowMs).toISOString();
+  const now = toIso(nowMs);
   await db.execute(sql`
     with before as materialized (
       select alive_until from dispatch_state where id = 1 for update
@@ -75,6 +75,6 @@ export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promis
     on conflict (from_at) do nothing`);
   const { rows } = await db.execute<Outage>(sql`
     select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from outages
-    where until_at > ${new Date(nowMs - outagesKeptMs).toISOString()} order by 1`);
+    where until_at > ${toIso(nowMs - outagesKeptMs)} order by 1`);
   return rows;
 }

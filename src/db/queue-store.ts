@@ -1,14 +1,14 @@
 /** Queues as callers of the API see them: what they put in, read, cancel and try again. Drains: queue-task-store.ts. */
 import { type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { EnqueuedTask, NewTask, Queue, QueueTask, TaskStatus } from '../queues/queue-task.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { newId } from '../runs/run-id.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
-
-const array = (values: readonly unknown[]) => sql.param([...values]);
-const iso = (ms: number) => new Date(ms).toISOString();
-const ms = (column: SQL) => sql`(extract(epoch from ${column}) * 1000)::float8`;
+import { pageOf } from './keyset-page.ts';
 
 /** Rounds in which a task may be made, ended and pruned by others between two looks. Nobody is that fast. */
 const roundsMax = 5;
@@ -50,22 +50,22 @@ async function insertOnce(
 ): Promise<EnqueuedTask[]> {
   const { rows } = await db.execute<EnqueuedTask>(sql`
     with known as (
-      insert into queues (id, name, created_at) values (${newId(nowMs)}, ${queue}, ${iso(nowMs)})
+      insert into queues (id, name, created_at) values (${newId(nowMs)}, ${queue}, ${toIso(nowMs)})
       on conflict (name) do nothing
     ),
     given as (
       select * from unnest(
-        ${array(tasks.map((t) => t.id))}::uuid[], ${array(tasks.map((t) => t.priority))}::smallint[],
-        ${array(tasks.map((t) => iso(Math.max(nowMs, t.notBeforeMs ?? 0))))}::timestamptz[],
-        ${array(tasks.map((t) => t.maxAttempts))}::smallint[], ${array(tasks.map((t) => t.dedupeKey))}::text[],
-        ${array(tasks.map((t) => toJsonb(t.input)))}::jsonb[]
+        ${arrayParam(tasks.map((t) => t.id))}::uuid[], ${arrayParam(tasks.map((t) => t.priority))}::smallint[],
+        ${arrayParam(tasks.map((t) => toIso(Math.max(nowMs, t.notBeforeMs ?? 0))))}::timestamptz[],
+        ${arrayParam(tasks.map((t) => t.maxAttempts))}::smallint[], ${arrayParam(tasks.map((t) => t.dedupeKey))}::text[],
+        ${arrayParam(tasks.map((t) => toJsonb(t.input)))}::jsonb[]
       ) as g(id, priority, due_at, max_attempts, dedupe_key, input)
     ),
     inserted as (
       insert into queue_tasks (id, queue, status, priority, due_at, attempt, failures, max_attempts, dedupe_key,
         created_at, input)
-      select id, ${queue}, case when due_at > ${iso(nowMs)} then 'waiting' else 'pending' end, priority, due_at, 0, 0,
-        max_attempts, dedupe_key, ${iso(nowMs)}, input
+      select id, ${queue}, case when due_at > ${toIso(nowMs)} then 'waiting' else 'pending' end, priority, due_at, 0, 0,
+        max_attempts, dedupe_key, ${toIso(nowMs)}, input
       -- Keys in one order, whoever asks: two requests with the same keys would else wait for each other.
       from given order by dedupe_key, id
       on conflict (queue, dedupe_key) where dedupe_key is not null do nothing
@@ -78,9 +78,9 @@ async function insertOnce(
   return rows;
 }
 
-const told = sql`id, queue, status, priority, ${ms(sql`due_at`)} as "dueAtMs", attempt, failures::int as failures,
-  max_attempts::int as "maxAttempts", dedupe_key as "dedupeKey", run_id as "runId", ${ms(sql`created_at`)} as "createdAtMs",
-  ${ms(sql`started_at`)} as "startedAtMs", ${ms(sql`finished_at`)} as "finishedAtMs", input, output, error`;
+const told = sql`id, queue, status, priority, ${epochMs('due_at')} as "dueAtMs", attempt, failures::int as failures,
+  max_attempts::int as "maxAttempts", dedupe_key as "dedupeKey", run_id as "runId", ${epochMs('created_at')} as "createdAtMs",
+  ${epochMs('started_at')} as "startedAtMs", ${epochMs('finished_at')} as "finishedAtMs", input, output, error`;
 
 export async function findTask(db: Db | Tx, queue: string, id: string): Promise<QueueTask | null> {
   const { rows } = await db.execute<QueueTask>(
@@ -99,21 +99,20 @@ export async function listTasks(
   const after = page.after === null ? sql`` : sql`and t.id < ${page.after}`;
   const { rows } = await db.execute<QueueTask>(sql`
     select ${told} from queue_tasks where id in (
-      select p.id from unnest(${array(statuses)}::text[]) as s(status), lateral (
+      select p.id from unnest(${arrayParam(statuses)}::text[]) as s(status), lateral (
         select t.id from queue_tasks t where t.queue = ${queue} and t.status = s.status ${after}
         order by t.id desc limit ${page.limit + 1}
       ) p order by p.id desc limit ${page.limit + 1}
     ) order by id desc`);
-  const items = rows.slice(0, page.limit);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, (row) => row);
 }
 
 type QueueRow = Omit<Queue, 'counts'> & Record<TaskStatus, number>;
 
 /** What has ended well, which may be a million tasks, is counted on the queue; the others from their indexes. */
 const counted = (chosen: SQL) => sql`
-  select q.id, q.name, ${ms(sql`q.created_at`)} as "createdAtMs", q.succeeded::float8 as succeeded,
-    q.cancelled::float8 as cancelled, p.n as pending, ${ms(sql`p.oldest`)} as "oldestPendingMs", w.n as waiting,
+  select q.id, q.name, ${epochMs('q.created_at')} as "createdAtMs", q.succeeded::float8 as succeeded,
+    q.cancelled::float8 as cancelled, p.n as pending, ${epochMs('p.oldest')} as "oldestPendingMs", w.n as waiting,
     r.n as running, d.n as dead
   from (${chosen}) q,
     lateral (select count(*)::float8 as n, min(due_at) as oldest from queue_tasks
@@ -138,15 +137,14 @@ export async function listQueues(db: Db | Tx, page: PageRequest): Promise<Page<Q
   const { rows } = await db.execute<QueueRow>(
     counted(sql`select * from queues ${after} order by id desc limit ${page.limit + 1}`),
   );
-  const items = rows.slice(0, page.limit).map(toQueue);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toQueue);
 }
 
 /** Live → cancelled. False: it has ended, or there is none. */
 export async function cancelTask(db: Db | Tx, queue: string, id: string, nowMs: number): Promise<boolean> {
   const { rows } = await db.execute(sql`
     with moved as (
-      update queue_tasks set status = 'cancelled', finished_at = ${iso(nowMs)}
+      update queue_tasks set status = 'cancelled', finished_at = ${toIso(nowMs)}
       where id = ${id} and queue = ${queue} and finished_at is null returning id
     ),
     counted as (
@@ -167,11 +165,11 @@ export async function reviveTask(db: Db | Tx, queue: string, id: string, nowMs: 
 export async function reviveTasks(db: Db | Tx, queue: string, limit: number, nowMs: number): Promise<number> {
   const result = await db.execute(sql`
     update queue_tasks set ${asNew(nowMs)} where id in (
-      select id from queue_tasks where queue = ${queue} and status = 'dead' and finished_at <= ${iso(nowMs)}
+      select id from queue_tasks where queue = ${queue} and status = 'dead' and finished_at <= ${toIso(nowMs)}
       order by id limit ${limit} for update skip locked
     )`);
   return result.rowCount ?? 0;
 }
 
 const asNew = (nowMs: number) =>
-  sql`status = 'pending', due_at = ${iso(nowMs)}, failures = 0, finished_at = null`;
+  sql`status = 'pending', due_at = ${toIso(nowMs)}, failures = 0, finished_at = null`;

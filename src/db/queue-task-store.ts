@@ -5,13 +5,13 @@
  * only tasks that it holds, so that nobody waits in a circle.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { ClaimedTask } from '../queues/queue-task.ts';
 import type { TaskEnd } from '../queues/task-end.ts';
+import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
-
-const array = (values: readonly unknown[]) => sql.param([...values]);
-const iso = (ms: number) => new Date(ms).toISOString();
 
 /** A `queue` run at one attempt. Its tasks are its own as long as it is running at that attempt. */
 export type Drain = { runId: string; attempt: number; queue: string };
@@ -40,7 +40,7 @@ export async function claimTasks(
     ),
     due as materialized (
       select id from queue_tasks
-      where queue = ${drain.queue} and status = 'waiting' and due_at <= ${iso(nowMs)} and exists (select from mine)
+      where queue = ${drain.queue} and status = 'waiting' and due_at <= ${toIso(nowMs)} and exists (select from mine)
       order by due_at limit ${wokenMax} for update skip locked
     ),
     woken as (update queue_tasks t set status = 'pending' from due where t.id = due.id returning t.id),
@@ -52,13 +52,13 @@ export async function claimTasks(
     summed as (select id, bytes, sum(bytes) over (order by priority desc, due_at, id) as sum from next),
     taken as (
       update queue_tasks t set status = 'running', attempt = t.attempt + 1, run_id = ${drain.runId},
-        run_attempt = ${drain.attempt}, started_at = ${iso(nowMs)}
+        run_attempt = ${drain.attempt}, started_at = ${toIso(nowMs)}
       from summed where t.id = summed.id and summed.sum - summed.bytes < ${claimBytesMax}
       returning t.id, t.attempt, t.failures, t.max_attempts, t.priority, t.due_at, t.input
     )
     select (select count(*)::int from woken) as woken, id, attempt, failures::int as failures,
       max_attempts::int as "maxAttempts", priority::int as priority,
-      (extract(epoch from due_at) * 1000)::float8 as "dueAtMs", input
+      ${epochMs('due_at')} as "dueAtMs", input
     from (select) as once left join taken on true
     order by priority desc, due_at, id`,
   );
@@ -69,7 +69,7 @@ export async function claimTasks(
 /** When a waiting task of the queue may be taken next, epoch milliseconds. */
 export async function nextDueMs(db: Db | Tx, queue: string): Promise<number | null> {
   const { rows } = await db.execute<{ ms: number | null }>(sql`
-    select (extract(epoch from min(due_at)) * 1000)::float8 as ms from queue_tasks
+    select ${epochMs('min(due_at)')} as ms from queue_tasks
     where queue = ${queue} and status = 'waiting'`);
   return rows[0]!.ms;
 }
@@ -85,18 +85,18 @@ export async function settleTasks(
   drain: Drain,
   results: readonly TaskResult[],
 ): Promise<Set<string>> {
-  const due = results.map((r) => (r.status === 'waiting' ? iso(r.dueAtMs) : null));
+  const due = results.map((r) => (r.status === 'waiting' ? toIso(r.dueAtMs) : null));
   const { rows } = await executePrepared<{ id: string }>(
     db,
     'settle_tasks',
     sql`
     with given as (
       select * from unnest(
-        ${array(results.map((r) => r.id))}::uuid[], ${array(results.map((r) => r.attempt))}::int[],
-        ${array(results.map((r) => r.status))}::text[], ${array(due)}::timestamptz[],
-        ${array(results.map((r) => iso(r.startedAtMs)))}::timestamptz[],
-        ${array(results.map((r) => iso(r.finishedAtMs)))}::timestamptz[],
-        ${array(results.map((r) => toJsonb(r.output)))}::jsonb[], ${array(results.map((r) => toJsonb(r.error)))}::jsonb[]
+        ${arrayParam(results.map((r) => r.id))}::uuid[], ${arrayParam(results.map((r) => r.attempt))}::int[],
+        ${arrayParam(results.map((r) => r.status))}::text[], ${arrayParam(due)}::timestamptz[],
+        ${arrayParam(results.map((r) => toIso(r.startedAtMs)))}::timestamptz[],
+        ${arrayParam(results.map((r) => toIso(r.finishedAtMs)))}::timestamptz[],
+        ${arrayParam(results.map((r) => toJsonb(r.output)))}::jsonb[], ${arrayParam(results.map((r) => toJsonb(r.error)))}::jsonb[]
       ) as g(id, attempt, status, due_at, started_at, finished_at, output, error)
     ),
     moved as (
@@ -137,8 +137,8 @@ export async function handBackTasks(
   await db.execute(sql`
     update queue_tasks t set status = 'pending', attempt = t.attempt - case when g.begun then 0 else 1 end
     from unnest(
-      ${array(tasks.map((task) => task.id))}::uuid[], ${array(tasks.map((task) => task.attempt))}::int[],
-      ${array(tasks.map((task) => task.begun))}::bool[]
+      ${arrayParam(tasks.map((task) => task.id))}::uuid[], ${arrayParam(tasks.map((task) => task.attempt))}::int[],
+      ${arrayParam(tasks.map((task) => task.begun))}::bool[]
     ) as g(id, attempt, begun)
     where t.id = g.id and t.attempt = g.attempt and t.status = 'running' and t.run_id = ${drain.runId}
       and t.run_attempt = ${drain.attempt}`);
@@ -175,7 +175,7 @@ export type PrunedTasks = { tasks: number /** True when there may be more to pru
 /** Deletes up to `limit` tasks that ended before, the oldest first. */
 export async function pruneTasks(db: Db | Tx, beforeMs: number, limit: number): Promise<PrunedTasks> {
   const oldest: SQL = sql`
-    select id from queue_tasks where finished_at < ${iso(beforeMs)} order by finished_at limit ${limit}
+    select id from queue_tasks where finished_at < ${toIso(beforeMs)} order by finished_at limit ${limit}
     for update skip locked`;
   const result = await db.execute(sql`delete from queue_tasks where id in (${oldest})`);
   const tasks = result.rowCount ?? 0;

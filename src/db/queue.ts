@@ -6,6 +6,7 @@
  * start its run. Payloads are `{runId, attempt}` and `{runs: [{runId, attempt}, …]}`.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
 
 /** The payload of a doorbell. */
@@ -50,7 +51,7 @@ export function ring(rows: SQL, served: readonly string[], sizeMax: number = bun
             least(greatest(count(*) over (partition by task, priority) / ${runsPerBundleSize}::int, 1), ${sizeMax}::int) as size
           from (
             select r.id, json_build_object('runId', r.id, 'attempt', r.attempt) as bell,
-              'run/' || case when r.task_queue = any(${sql.param([...served])}::text[]) then r.task_queue else ${defaultTaskQueue} end as task,
+              'run/' || case when r.task_queue = any(${arrayParam(served)}::text[]) then r.task_queue else ${defaultTaskQueue} end as task,
               case when r.cause in ('catch_up', 'backfill') then ${laterPriority}::int else ${livePriority}::int end as priority
             from (${rows}) r
           ) addressed
@@ -71,8 +72,8 @@ export async function ringAgain(
   doorbells: readonly Doorbell[],
   served: readonly string[],
 ): Promise<void> {
-  const runIds = sql.param(doorbells.map((doorbell) => doorbell.runId));
-  const attempts = sql.param(doorbells.map((doorbell) => doorbell.attempt));
+  const runIds = arrayParam(doorbells.map((doorbell) => doorbell.runId));
+  const attempts = arrayParam(doorbells.map((doorbell) => doorbell.attempt));
   const waiting = sql`
     select r.id, r.attempt, r.task_queue, r.cause
     from runs r join unnest(${runIds}::uuid[], ${attempts}::int[]) as d(id, attempt) on d.id = r.id
@@ -117,7 +118,7 @@ export async function countDoorbells(db: Db | Tx, limit: number): Promise<number
 /** A killed pool's doorbells stay locked for 4 hours; this frees them at once. */
 export async function forceUnlock(db: Db | Tx, poolIds: readonly string[]): Promise<void> {
   if (poolIds.length === 0) return;
-  await db.execute(sql`select graphile_worker.force_unlock_workers(${sql.param([...poolIds])}::text[])`);
+  await db.execute(sql`select graphile_worker.force_unlock_workers(${arrayParam(poolIds)}::text[])`);
 }
 
 /**
@@ -142,6 +143,6 @@ export async function rehome(db: Db | Tx, served: readonly string[]): Promise<nu
     update graphile_worker._private_jobs j set task_id = home.id
     from graphile_worker._private_tasks home, graphile_worker._private_tasks away
     where home.identifier = ${taskIdentifier(defaultTaskQueue)} and away.id = j.task_id
-      and away.identifier like 'run/%' and away.identifier <> all(${sql.param(known)}::text[]) and j.locked_at is null`);
+      and away.identifier like 'run/%' and away.identifier <> all(${arrayParam(known)}::text[]) and j.locked_at is null`);
   return result.rowCount ?? 0;
 }

@@ -1,5 +1,6 @@
 /** Reading runs, and making new ones by hand. */
 import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run, RunAttempt, RunDetail } from '../runs/run.ts';
 import { leastId } from '../runs/run-id.ts';
@@ -10,7 +11,9 @@ import {
   type RunSignal,
   type RunStatus,
 } from '../runs/run-state.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';
 import { findProgress, listSteps } from './step-store.ts';
@@ -100,8 +103,7 @@ export async function listRuns(db: Db | Tx, filter: RunListFilter, page: PageReq
     .where(and(...conditions))
     .orderBy(desc(runs.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toRun);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toRun);
 }
 
 /** What a status implies, in the words of the partial indexes; the planner cannot infer it from the CHECKs. */
@@ -119,7 +121,7 @@ export async function listActiveRuns(
 ): Promise<Run[]> {
   if (scheduleIds.length === 0) return [];
   const { rows } = await db.execute<{ id: string }>(sql`
-    select r.id from unnest(${sql.param([...scheduleIds])}::uuid[]) as s(id),
+    select r.id from unnest(${arrayParam(scheduleIds)}::uuid[]) as s(id),
       lateral (select id from runs where schedule_id = s.id and finished_at is null order by id desc limit ${limitEach}) r`);
   const found = await findRuns(
     db,
@@ -138,7 +140,7 @@ export async function insertRetryOf(
   fresh: { id: string; nowMs: number },
   served: readonly string[],
 ): Promise<boolean> {
-  const now = new Date(fresh.nowMs).toISOString();
+  const now = toIso(fresh.nowMs);
   const { rows } = await tx.execute<{ rung: number }>(sql`
     with inserted as (
       insert into runs (id, schedule_id, schedule_name, schedule_version, job_type, task_queue, cause, scheduled_for,
@@ -162,7 +164,7 @@ export type PrunedRuns = { runs: number /** True when there may be more to prune
 export async function pruneRuns(db: Db | Tx, beforeMs: number, limit: number): Promise<PrunedRuns> {
   const result = await db.execute(sql`
     delete from runs where id in (
-      select id from runs where id < ${leastId(beforeMs)} and finished_at < ${new Date(beforeMs).toISOString()}
+      select id from runs where id < ${leastId(beforeMs)} and finished_at < ${toIso(beforeMs)}
       order by id limit ${limit} for update skip locked
     )`);
   const pruned = result.rowCount ?? 0;

@@ -1,8 +1,11 @@
 /** Lines that jobs wrote, in the order they were written. */
 import { and, asc, eq, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { RunLogLine } from '../runs/run.ts';
+import { type ArrayValue, arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { pageBy } from './keyset-page.ts';
 import { runLogs } from './schema.ts';
 
 export type NewLogLine = {
@@ -16,12 +19,12 @@ export type NewLogLine = {
 
 /** Writing a line again, or one of a run that was pruned meanwhile, is no error. */
 export async function insertLogLines(db: Db | Tx, lines: readonly NewLogLine[]): Promise<void> {
-  const column = <V>(value: (line: NewLogLine) => V) => sql.param(lines.map(value));
+  const column = (value: (line: NewLogLine) => ArrayValue) => arrayParam(lines.map(value));
   await db.execute(sql`
     insert into run_logs (run_id, attempt, seq, at, level, message)
     select l.* from unnest(
       ${column((l) => l.runId)}::uuid[], ${column((l) => l.attempt)}::int[], ${column((l) => l.seq)}::int[],
-      ${column((l) => new Date(l.atMs).toISOString())}::timestamptz[], ${column((l) => l.level)}::text[],
+      ${column((l) => toIso(l.atMs))}::timestamptz[], ${column((l) => l.level)}::text[],
       ${column((l) => l.message)}::text[]
     ) as l(run_id, attempt, seq, at, level, message)
     where exists (select from runs r where r.id = l.run_id)
@@ -42,16 +45,9 @@ export async function listLogLines(db: Db | Tx, runId: string, page: PageRequest
     )
     .orderBy(asc(runLogs.attempt), asc(runLogs.seq))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map((row) => ({
-    seq: row.seq,
-    attempt: row.attempt,
-    atMs: row.at.getTime(),
-    level: row.level,
-    message: row.message,
-  }));
-  const last = items.at(-1);
-  return {
-    items,
-    next: rows.length > page.limit && last !== undefined ? `${last.attempt}.${last.seq}` : null,
-  };
+  return pageBy(rows, page, toLine, ({ attempt, seq }) => `${attempt}.${seq}`);
+}
+
+function toLine({ seq, attempt, at, level, message }: typeof runLogs.$inferSelect): RunLogLine {
+  return { seq, attempt, atMs: at.getTime(), level, message };
 }

@@ -1,5 +1,5 @@
 /** The hot row of a schedule, as the commands write it; fires and ends write it in `fire-store` and `run-store`. */
-import { eq, sql } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import type { NotifyKind } from '../schedules/notify.ts';
 import type { Tx } from './client.ts';
 import { scheduleStates } from './schema.ts';
@@ -49,13 +49,4 @@ export async function setWatch(
 /** A resume gives the circuit breaker a fresh count. */
 export async function resetFailures(tx: Tx, id: string): Promise<void> {
   await tx.update(scheduleStates).set({ failuresInARow: 0 }).where(eq(scheduleStates.scheduleId, id));
-}
-
-/** Counts runs that ended without their worker (cancelled before they started). */
-export async function countEndedUnstarted(tx: Tx, id: string, ended: number): Promise<void> {
-  if (ended === 0) return;
-  await tx
-    .update(scheduleStates)
-    .set({ activeRuns: sql`${scheduleStates.activeRuns} - ${ended}` })
-    .where(eq(scheduleStates.scheduleId, id));
 }

@@ -1,11 +1,14 @@
 /** The `schedules` table, and the reading of it together with its hot row. */
 import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
 import type { RunStatus } from '../runs/run-state.ts';
 import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules/schedule.ts';
 import type { Told } from '../schedules/schedule-version.ts';
+import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { pageOf } from './keyset-page.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell, tellNext } from './schedule-version-store.ts';
 import { scheduleStates, schedules } from './schema.ts';
@@ -42,7 +45,7 @@ export async function lockSchedule(tx: Tx, ref: string): Promise<StoredSchedule 
 /** Locks these as `lockSchedule` does, in the order of their ids, and reads them in it; one that is gone is left out. */
 export async function lockSchedules(tx: Tx, ids: readonly string[]): Promise<StoredSchedule[]> {
   const { rows } = await tx.execute<{ id: string }>(sql`
-    select schedule_id as id from schedule_states where schedule_id = any(${sql.param([...ids])}::uuid[])
+    select schedule_id as id from schedule_states where schedule_id = any(${arrayParam(ids)}::uuid[])
     order by schedule_id for update`);
   return await findSchedules(
     tx,
@@ -57,7 +60,7 @@ export async function findSchedules(db: Db | Tx, ids: readonly string[]): Promis
     .select(selection)
     .from(schedules)
     .innerJoin(scheduleStates, eq(scheduleStates.scheduleId, schedules.id))
-    .where(sql`${schedules.id} = any(${sql.param([...ids])}::uuid[])`)
+    .where(sql`${schedules.id} = any(${arrayParam(ids)}::uuid[])`)
     .orderBy(asc(schedules.id));
   return rows.map(toSchedule);
 }
@@ -142,7 +145,7 @@ export async function listExpired(db: Db | Tx, nowMs: number, limit: number): Pr
   const { rows } = await db.execute<{ id: string }>(sql`
     select s.id from schedules s join schedule_states h on h.schedule_id = s.id
     where s.status = 'completed' and s.delete_after_ms is not null and h.active_runs = 0
-      and s.updated_at + s.delete_after_ms * interval '1 millisecond' <= ${new Date(nowMs).toISOString()}
+      and s.updated_at + s.delete_after_ms * interval '1 millisecond' <= ${toIso(nowMs)}
     order by s.updated_at limit ${limit}`);
   return rows.map(({ id }) => id);
 }
@@ -188,8 +191,7 @@ export async function listSchedules(
     .where(and(...conditions))
     .orderBy(desc(schedules.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toSchedule);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, toSchedule);
 }
 
 /**
@@ -217,7 +219,7 @@ export async function listLabelled(
 /** Ids of the schedules with these names. */
 export async function findIds(db: Db | Tx, names: readonly string[]): Promise<string[]> {
   const { rows } = await db.execute<{ id: string }>(
-    sql`select id from schedules where name = any(${sql.param([...names])}::text[])`,
+    sql`select id from schedules where name = any(${arrayParam(names)}::text[])`,
   );
   return rows.map(({ id }) => id);
 }

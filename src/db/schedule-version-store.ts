@@ -4,12 +4,16 @@
  * what is not told of is Carillon's own doing.
  */
 import { and, asc, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
 import type { Db, Tx } from './client.ts';
+import { pageBy } from './keyset-page.ts';
 import { specOfDefinition } from './schedule-row.ts';
 import { scheduleVersions } from './schema.ts';
+
+const newestFirst = desc(scheduleVersions.version);
 
 /** For the `where` of an update of one schedule: always true, and the version that it makes is told of so. */
 export function tell(told: Told): SQL {
@@ -27,7 +31,7 @@ export async function recordDeletion(
   scheduleId: string,
   { actor, note, atMs }: { actor: string; note: string | null; atMs: number },
 ): Promise<void> {
-  const at = new Date(atMs).toISOString();
+  const at = toIso(atMs);
   await tx.execute(sql`
     with last as (
       update schedule_versions set superseded_at = ${at}
@@ -54,66 +58,60 @@ export async function listVersions(
         page.after === null ? undefined : lt(scheduleVersions.version, Number(page.after)),
       ),
     )
-    .orderBy(desc(scheduleVersions.version))
+    .orderBy(newestFirst)
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit).map(toVersion);
-  return { items, next: rows.length > page.limit ? String(items.at(-1)!.version) : null };
+  return pageBy(rows, page, toVersion, ({ version }) => String(version));
 }
 
-/** Null when there is none on record. */
+/** Null when there is none on record, as with the others below. */
 export async function findVersion(
   db: Db | Tx,
   scheduleId: string,
   version: number,
 ): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), eq(scheduleVersions.version, version)))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
+  return await findFirst(db, scheduleId, newestFirst, eq(scheduleVersions.version, version));
+}
+
+export async function findNewestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, newestFirst);
+}
+
+export async function findOldestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, asc(scheduleVersions.version));
 }
 
 /**
  * The version by which a nominal time is judged: the last one from before that instant, as a change settles what is due
- * until then, itself included, by what was before it. Null before the first one on record.
+ * until then, itself included, by what was before it.
  */
 export async function findVersionBefore(
   db: Db | Tx,
   scheduleId: string,
   atMs: number,
 ): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), lt(scheduleVersions.at, new Date(atMs))))
-    .orderBy(desc(scheduleVersions.version))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
+  return await findFirst(db, scheduleId, newestFirst, lt(scheduleVersions.at, new Date(atMs)));
 }
 
-/** The oldest on record; null when there is none. */
-export async function findOldestVersion(db: Db | Tx, scheduleId: string): Promise<ScheduleVersion | null> {
-  const [row] = await db
-    .select()
-    .from(scheduleVersions)
-    .where(eq(scheduleVersions.scheduleId, scheduleId))
-    .orderBy(asc(scheduleVersions.version))
-    .limit(1);
-  return row === undefined ? null : toVersion(row);
-}
-
-/** The version in force at an instant, with the pauses that held then; null before the first one on record. */
+/** The version in force at an instant, with the pauses that held then. */
 export async function findVersionAt(
   db: Db | Tx,
   scheduleId: string,
   atMs: number,
 ): Promise<ScheduleVersion | null> {
+  return await findFirst(db, scheduleId, newestFirst, lte(scheduleVersions.at, new Date(atMs)));
+}
+
+async function findFirst(
+  db: Db | Tx,
+  scheduleId: string,
+  order: SQL,
+  which?: SQL,
+): Promise<ScheduleVersion | null> {
   const [row] = await db
     .select()
     .from(scheduleVersions)
-    .where(and(eq(scheduleVersions.scheduleId, scheduleId), lte(scheduleVersions.at, new Date(atMs))))
-    .orderBy(desc(scheduleVersions.version))
+    .where(and(eq(scheduleVersions.scheduleId, scheduleId), which))
+    .orderBy(order)
     .limit(1);
   return row === undefined ? null : toVersion(row);
 }
@@ -125,7 +123,7 @@ export async function findVersionAt(
 export async function pruneVersions(db: Db | Tx, beforeMs: number, limit: number): Promise<number> {
   const result = await db.execute(sql`
     delete from schedule_versions where (schedule_id, version) in (
-      select schedule_id, version from schedule_versions where superseded_at < ${new Date(beforeMs).toISOString()}
+      select schedule_id, version from schedule_versions where superseded_at < ${toIso(beforeMs)}
       order by superseded_at limit ${limit} for update skip locked
     )`);
   return result.rowCount ?? 0;

@@ -2,7 +2,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
+import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
+import { pageOf } from './keyset-page.ts';
 
 /** All that may be told of a secret. */
 export type StoredSecret = {
@@ -21,8 +24,8 @@ export type SealedSecret = {
   keyId: string;
 };
 
-const told = sql`id, name, description, version, (extract(epoch from created_at) * 1000)::float8 as "createdAtMs",
-  (extract(epoch from updated_at) * 1000)::float8 as "updatedAtMs"`;
+const told = sql`id, name, description, version, ${epochMs('created_at')} as "createdAtMs",
+  ${epochMs('updated_at')} as "updatedAtMs"`;
 const kept = sql`name, sealed, key_id as "keyId"`;
 
 export async function findSecret(db: Db | Tx, name: string): Promise<StoredSecret | null> {
@@ -36,14 +39,13 @@ export async function listSecrets(db: Db | Tx, page: PageRequest): Promise<Page<
   const { rows } = await db.execute<StoredSecret>(
     sql`select ${told} from secrets ${after} order by id desc limit ${page.limit + 1}`,
   );
-  const items = rows.slice(0, page.limit);
-  return { items, next: rows.length > page.limit ? items.at(-1)!.id : null };
+  return pageOf(rows, page, (row) => row);
 }
 
 /** Those of these names that there are. */
 export async function readSealed(db: Db | Tx, names: readonly string[]): Promise<SealedSecret[]> {
   const { rows } = await db.execute<SealedSecret>(
-    sql`select ${kept} from secrets where name = any(${sql.param([...names])}::text[])`,
+    sql`select ${kept} from secrets where name = any(${arrayParam(names)}::text[])`,
   );
   return rows;
 }
@@ -51,7 +53,7 @@ export async function readSealed(db: Db | Tx, names: readonly string[]): Promise
 /** Which of these names there are. */
 export async function knownSecrets(db: Db | Tx, names: readonly string[]): Promise<Set<string>> {
   const { rows } = await db.execute<{ name: string }>(
-    sql`select name from secrets where name = any(${sql.param([...names])}::text[])`,
+    sql`select name from secrets where name = any(${arrayParam(names)}::text[])`,
   );
   return new Set(rows.map((row) => row.name));
 }
@@ -94,7 +96,7 @@ export async function deleteSecret(db: Db | Tx, name: string): Promise<'done' | 
 
 /** The secrets that a schedule's input refers to are these from now on. Answers those that there are not. */
 export async function linkSecrets(tx: Tx, scheduleId: string, names: readonly string[]): Promise<string[]> {
-  const named = sql.param([...names]);
+  const named = arrayParam(names);
   // The foreign key keeps them from being deleted until the transaction ends.
   await tx.execute(sql`
     with named as (select id from secrets where name = any(${named}::text[])),

@@ -1,5 +1,6 @@
 /** The steps of runs, and how far they are. Written only while the run is at the attempt that writes. */
 import { asc, eq, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { RunError, RunProgress, RunStep } from '../runs/run.ts';
 import type { StepStatus } from '../runs/run-state.ts';
 import type { Db, Tx } from './client.ts';
@@ -32,7 +33,7 @@ export async function listSteps(db: Db | Tx, runId: string): Promise<StoredStep[
   }));
 }
 
-const instant = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+const instant = (ms: number | null) => (ms === null ? null : toIso(ms));
 const json = (value: unknown) => sql`${toJsonb(value)}::jsonb`;
 
 /**

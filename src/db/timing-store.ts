@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { Timing } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { type TimingColumns, toTiming } from './schedule-row.ts';
 
 export type NamedTiming = { id: string; name: string; timing: Timing };
@@ -14,8 +15,8 @@ export async function listActiveTimings(
 ): Promise<NamedTiming[]> {
   const { rows } = await db.execute<{ id: string; name: string } & TimingColumns>(sql`
     select id, name, trigger, timezone, dst, exclusions,
-      (extract(epoch from start_at) * 1000)::float8 as "startAtMs",
-      (extract(epoch from end_at) * 1000)::float8 as "endAtMs"
+      ${epochMs('start_at')} as "startAtMs",
+      ${epochMs('end_at')} as "endAtMs"
     from schedules where status = 'active' ${afterId === null ? sql`` : sql`and id > ${afterId}`}
     order by id limit ${limit}`);
   return rows.map((row) => ({ id: row.id, name: row.name, timing: toTiming(row) }));

@@ -1,5 +1,6 @@
 /** The `sync_watermarks` table: one row for a schedule whose runs have synced something. */
 import { eq, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
 import type { SyncWatermark } from '../runs/sync-watermark.ts';
 import type { Db, Tx } from './client.ts';
 import { toJsonb } from './json.ts';
@@ -37,7 +38,7 @@ export async function moveWatermark(
     )
     insert into sync_watermarks (schedule_id, watermark, keys, about, run_id, run_state, updated_at)
     select its.id, ${to.watermark}, ${json(to.keys)}, ${to.about}, ${run.id}, ${json(to.runState)},
-      ${new Date(to.updatedAtMs).toISOString()}
+      ${toIso(to.updatedAtMs)}
     from its
     on conflict (schedule_id) do update set watermark = excluded.watermark, keys = excluded.keys,
       about = excluded.about, run_id = excluded.run_id, run_state = excluded.run_state,

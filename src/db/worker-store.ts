@@ -1,6 +1,9 @@
 /** The `workers` table: who executes runs, and until when its lease is good. */
 import { and, eq, isNull, lt, sql } from 'drizzle-orm';
+import { toIso } from '../clock.ts';
+import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { epochMs } from './epoch-ms.ts';
 import { workers } from './schema.ts';
 
 export type NewWorker = {
@@ -58,7 +61,7 @@ export async function takeLostWorkers(
   if (lost.length === 0) return [];
   const ids = lost.map((row) => row.id);
   const { rows } = await tx.execute<LostWorker>(sql`
-    update workers set gone_at = ${new Date(nowMs).toISOString()} where id = any(${sql.param(ids)}::uuid[])
+    update workers set gone_at = ${toIso(nowMs)} where id = any(${arrayParam(ids)}::uuid[])
     returning id, host, pid, pool_ids as "poolIds"`);
   return rows;
 }
@@ -73,7 +76,7 @@ export async function markGone(db: Db | Tx, id: string, nowMs: number): Promise<
 /** Task queues that some living worker serves, and since when (epoch milliseconds). */
 export async function servedTaskQueues(db: Db | Tx): Promise<Map<string, number>> {
   const { rows } = await db.execute<{ queue: string; since: number }>(sql`
-    select queue, (extract(epoch from min(started_at)) * 1000)::float8 as since
+    select queue, ${epochMs('min(started_at)')} as since
     from workers, unnest(task_queues) as queue where gone_at is null group by queue`);
   return new Map(rows.map((row) => [row.queue, row.since]));
 }

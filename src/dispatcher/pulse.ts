@@ -7,7 +7,7 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';
 import { outageHoleMs, recordAlive } from '../db/outage-store.ts';
-import type { Outage } from '../schedules/fire-plan.ts';
+import type { Outage } from '../schedules/due-times.ts';
 
 export const pulseEveryMs = 500;
 const freshMs = 1500;

@@ -1,7 +1,8 @@
 /** What is wrong with an input that a job type's schema does not take, in the words of the API. Pure. */
 import type { z } from 'zod';
 import type { Issue } from '../errors.ts';
-import { fieldName, sentence, unknownFieldWords, valueAt, wordsFor } from '../zod-words.ts';
+import { unknownFieldWords } from '../zod-fields.ts';
+import { fieldName, sentence, valueAt, wordsFor } from '../zod-words.ts';
 
 /** Pointers are relative to the input. `named`: how callers call it, in front of its fields; none where those stand alone. */
 export function inputIssues(schema: z.ZodType, input: unknown, named: readonly string[]): Issue[] {
@@ -16,7 +17,7 @@ export function inputIssues(schema: z.ZodType, input: unknown, named: readonly s
   });
   return parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => toIssue([...issue.path, key], unknownFieldWords))
+      ? issue.keys.map((key) => toIssue([...issue.path, key], unknownFieldWords(schema, issue.path, key)))
       : [toIssue(issue.path, wordsFor(issue, valueAt(input, issue.path)))],
   );
 }

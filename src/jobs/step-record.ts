@@ -1,4 +1,4 @@
-/** What is kept of steps, and where. Pure types. */
+/** What is kept of steps, and where. Pure. */
 import type { RunError } from '../runs/run.ts';
 import type { StepStatus } from '../runs/run-state.ts';
 import type { Progress } from './step-progress.ts';
@@ -24,4 +24,19 @@ export interface StepJournal {
   load(): Promise<StepRecord[]>;
   save(record: StepRecord): Promise<boolean>;
   saveProgress(progress: Progress): Promise<boolean>;
+}
+
+/** Of a step that has not been tried. */
+export function newStep(name: string, startedAtMs: number): StepRecord {
+  return {
+    name,
+    status: 'running',
+    attempts: 0,
+    failures: 0,
+    startedAtMs,
+    finishedAtMs: null,
+    output: null,
+    error: null,
+    resumeAtMs: null,
+  };
 }

@@ -14,16 +14,17 @@
  *
  * Every record is written only while the run is at this attempt; when it is not, the attempt is over (fencing).
  */
-import type { Clock } from '../clock.ts';
+import { type Clock, toIso } from '../clock.ts';
 import { decideRetry } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import { type Redact, redactJson } from '../secrets/redaction.ts';
 import { pause } from './abortable.ts';
 import { JobError, type LogLevel } from './job.ts';
 import { faultOf, keptError, normalised } from './job-answer.ts';
+import { createStepNames } from './step-names.ts';
 import { type StepOptions, toMs, toPolicy } from './step-options.ts';
 import { createProgressWriter } from './step-progress.ts';
-import type { StepJournal, StepRecord } from './step-record.ts';
+import { newStep, type StepJournal, type StepRecord } from './step-record.ts';
 import { type StepContext, tryStep } from './step-try.ts';
 
 /** Why an attempt ends though its job has not: it waits for `untilMs`, or the schedule was stopped. */
@@ -72,12 +73,10 @@ export class StepsInterrupted extends Error {
 
 /** A wait of up to this long is waited in the slot, milliseconds. */
 export const inlineWaitMsMax = 1_000;
-export const stepsMax = 1_000;
-const nameLengthMax = 128;
 
 export function createSteps(parts: StepsParts): Steps {
   const { journal, clock } = parts;
-  const used = new Set<string>();
+  const claimName = createStepNames();
   const inFlight = new Set<Promise<unknown>>();
   /** Ends the steps that a job started and does not wait for. */
   const leftover = new AbortController();
@@ -123,23 +122,6 @@ export function createSteps(parts: StepsParts): Steps {
     }
   }
 
-  function claimName(name: string): void {
-    if (typeof name !== 'string' || name === '' || name.length > nameLengthMax || name !== name.trim()) {
-      throw new JobError('InvalidStep', `A step needs a name of 1 to ${nameLengthMax} characters.`, {
-        retryable: false,
-      });
-    }
-    if (used.has(name)) {
-      throw new JobError('InvalidStep', `There are two steps "${name}"; the name is what tells them apart.`, {
-        retryable: false,
-      });
-    }
-    if (used.size >= stepsMax) {
-      throw new JobError('InvalidStep', `A run may have ${stepsMax} steps.`, { retryable: false });
-    }
-    used.add(name);
-  }
-
   async function perform<T>(
     name: string,
     options: StepOptions,
@@ -151,17 +133,7 @@ export function createSteps(parts: StepsParts): Steps {
     const known = (await records()).get(name);
     if (known?.status === 'succeeded') return known.output as T;
     if (known?.status === 'failed') throw finalError(known.error!);
-    const record: StepRecord = known ?? {
-      name,
-      status: 'running',
-      attempts: 0,
-      failures: 0,
-      startedAtMs: clock.now(),
-      finishedAtMs: null,
-      output: null,
-      error: null,
-      resumeAtMs: null,
-    };
+    const record = known ?? newStep(name, clock.now());
     for (;;) {
       throwIfOver();
       await waitFor(record, `The step "${name}" is tried again later.`);
@@ -271,20 +243,9 @@ export function createSteps(parts: StepsParts): Steps {
           claimName(name);
           const known = (await records()).get(name);
           if (known?.status === 'succeeded') return;
-          const startedAtMs = clock.now();
-          const record: StepRecord = known ?? {
-            name,
-            status: 'sleeping',
-            attempts: 1,
-            failures: 0,
-            startedAtMs,
-            finishedAtMs: null,
-            output: null,
-            error: null,
-            resumeAtMs: startedAtMs + toMs(name, duration),
-          };
+          const record = known ?? asleep(newStep(name, clock.now()), toMs(name, duration));
           if (known === undefined) await save(record);
-          await waitFor(record, `It sleeps until ${new Date(record.resumeAtMs!).toISOString()}.`);
+          await waitFor(record, `It sleeps until ${toIso(record.resumeAtMs!)}.`);
           Object.assign(record, { status: 'succeeded', finishedAtMs: clock.now(), resumeAtMs: null });
           await save(record);
         })(),
@@ -317,6 +278,10 @@ export function createSteps(parts: StepsParts): Steps {
       await progress.close(!parts.signal.aborted);
     },
   };
+}
+
+function asleep(step: StepRecord, ms: number): StepRecord {
+  return { ...step, status: 'sleeping', attempts: 1, resumeAtMs: step.startedAtMs + ms };
 }
 
 /** A step's own policy was its last word: the run is not tried again for it. */

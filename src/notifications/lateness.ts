@@ -1,7 +1,7 @@
 /**
- * The dead man's switch: looks for nominal times whose run has not started `lateAfter` later, whoever should have seen to it.
- * It asks the tables alone and no dispatcher, so every process does it, whatever its roles; what one has told, no other tells again.
- * Killed: the next look, or another process', finds the same.
+ * The dead man's switch: looks for nominal times whose run has not started `lateAfter` later, whoever should have seen to
+ * it. It asks the tables alone and no dispatcher, so every process does it, whatever its roles; what one has told, no
+ * other tells again. Killed: the next look, or another process', finds the same.
  */
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/client.ts';

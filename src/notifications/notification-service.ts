@@ -1,10 +1,8 @@
 /** Reading what was sent, and what could not be. */
 import type { Db } from '../db/client.ts';
 import { listNotifications } from '../db/notification-store.ts';
-import { findSchedule } from '../db/schedule-store.ts';
-import { notFound } from '../errors.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
-import { isUuid } from '../runs/run-id.ts';
+import { scheduleIdOf } from '../runs/schedule-id.ts';
 import type { Notification, NotificationStatus } from '../schedules/notify.ts';
 
 export interface NotificationService {
@@ -19,12 +17,7 @@ export interface NotificationService {
 export function createNotificationService({ db }: { db: Db }): NotificationService {
   return {
     async list(schedule, filter, page) {
-      const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
-      if (scheduleId === undefined) {
-        throw notFound(
-          `There is no schedule "${schedule}". GET /schedules lists them; the notifications of a deleted one are found by its id.`,
-        );
-      }
+      const scheduleId = await scheduleIdOf(db, schedule, 'notifications');
       return await listNotifications(db, { scheduleId, ...filter }, page);
     },
   };

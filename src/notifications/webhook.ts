@@ -57,11 +57,7 @@ export function createWebhookSender(parts: {
         const { statusCode, headers } = answer.response;
         if (statusCode >= 200 && statusCode <= 299) return { ok: true };
         const said = excerpt((await responseText(answer.response)).text, excerptLengthMax);
-        const retryAfter = headers['retry-after'];
-        const retryAfterMs = parseRetryAfter(
-          Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-          clock.now(),
-        );
+        const retryAfterMs = parseRetryAfter(headers['retry-after'], clock.now());
         return {
           ok: false,
           error: `It answered ${statusCode}${said === '' ? '.' : `: ${said}`}`,

@@ -1,15 +1,10 @@
 /** What becomes of a task that was tried. Pure. */
-import { decideRetry, type Failure, type RetryPolicy } from '../runs/retry-policy.ts';
+import { decideRetry, type Failure, houseBackoff } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { ClaimedTask } from './queue-task.ts';
 
 /** Between two tries; how many there are is the task's own. */
-export const taskBackoff: Omit<RetryPolicy, 'maxAttempts'> = {
-  initialIntervalMs: 5_000,
-  maxIntervalMs: 300_000,
-  backoffCoefficient: 2,
-  nonRetryableErrorTypes: ['InvalidConfiguration'],
-};
+export const taskBackoff = houseBackoff(5_000);
 
 export type TryOutcome =
   | { kind: 'succeeded'; output: unknown }

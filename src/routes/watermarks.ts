@@ -1,6 +1,6 @@
 /** /schedules/{id}/watermark: how far a sync schedule has come. */
 import { z } from 'zod';
-import type { WatermarkService, WatermarkView } from '../runs/watermark-service.ts';
+import type { WatermarkService, WatermarkView } from '../schedules/watermark-service.ts';
 import { bodyProblems, problems } from './documented.ts';
 import { presentInstant } from './instant-wire.ts';
 import { toRef } from './schedule-name.ts';

@@ -13,7 +13,8 @@ import type {
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type Issue, invalidAll } from '../errors.ts';
-import { fieldName, sentence, unknownFieldWords, valueAt, wordsFor } from '../zod-words.ts';
+import { unknownFieldWords } from '../zod-fields.ts';
+import { fieldName, sentence, valueAt, wordsFor } from '../zod-words.ts';
 import { jsonPointer, textIssues } from './json-limits.ts';
 
 /** A Fastify instance whose route schemas are zod's. */
@@ -56,22 +57,21 @@ export function checkPart<S extends z.ZodType>(schema: S, data: unknown, part: R
   if (unstorable.length > 0) throw invalidAll(unstorable);
   const result = schema.safeParse(data);
   if (result.success) return result.data;
-  throw invalidAll(issuesOf(result.error, data, part, readOnlyFields.get(schema)?.names ?? []));
+  throw invalidAll(issuesOf(result.error, data, part, schema));
 }
 
 /** zod's issues as ours. `data` is what was parsed: zod does not keep it. */
-function issuesOf(
-  error: z.core.$ZodError,
-  data: unknown,
-  part: RequestPart,
-  readOnly: readonly string[],
-): Issue[] {
+function issuesOf(error: z.core.$ZodError, data: unknown, part: RequestPart, schema: z.ZodType): Issue[] {
+  const readOnly = readOnlyFields.get(schema)?.names ?? [];
   return error.issues.filter(isOurBound).flatMap((issue) => {
     const { path } = issue;
     if (issue.code !== 'unrecognized_keys') return [toIssue(path, wordsIn(part, issue, data), part)];
     return issue.keys.slice(0, unknownKeysToldMax).map((key) => {
-      const known = path.length === 0 && readOnly.includes(key);
-      return toIssue([...path, key], known ? 'is read-only; leave it out' : unknownWords[part], part);
+      const words =
+        path.length === 0 && readOnly.includes(key)
+          ? 'is read-only; leave it out'
+          : unknownFieldWords(schema, path, key, part === 'query' ? 'parameter' : 'field');
+      return toIssue([...path, key], words, part);
     });
   });
 }
@@ -84,12 +84,6 @@ function isOurBound(issue: z.core.$ZodIssue): boolean {
   if (issue.code === 'too_big') return issue.maximum !== Number.MAX_SAFE_INTEGER;
   return issue.code !== 'too_small' || issue.minimum !== Number.MIN_SAFE_INTEGER;
 }
-
-const unknownWords: Record<RequestPart, string> = {
-  body: unknownFieldWords,
-  query: 'is not a known parameter; check its spelling or leave it out',
-  path: 'is not known',
-};
 
 function wordsIn(part: RequestPart, issue: z.core.$ZodIssue, data: unknown): string {
   if (part !== 'query') return wordsFor(issue, valueAt(data, issue.path));

@@ -9,6 +9,16 @@ export type RetryPolicy = {
   readonly nonRetryableErrorTypes: readonly string[];
 };
 
+/** How Carillon's own jobs and tasks are tried again: ever later, every five minutes at last, unless they cannot work. */
+export function houseBackoff(initialIntervalMs: number): Omit<RetryPolicy, 'maxAttempts'> {
+  return {
+    initialIntervalMs,
+    maxIntervalMs: 300_000,
+    backoffCoefficient: 2,
+    nonRetryableErrorTypes: ['InvalidConfiguration'],
+  };
+}
+
 /** A receiver's Retry-After is honoured up to this long. */
 export const retryAfterMsMax = 3_600_000;
 

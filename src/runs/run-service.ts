@@ -5,12 +5,13 @@ import { endUnstartedRuns } from '../db/run-end-store.ts';
 import { findRun, findRunDetail, insertRetryOf, listRuns, lockRun } from '../db/run-history-store.ts';
 import { listLogLines } from '../db/run-log-store.ts';
 import { signalRun } from '../db/run-store.ts';
-import { findSchedule, lockSchedule } from '../db/schedule-store.ts';
+import { lockSchedule } from '../db/schedule-store.ts';
 import { conflict, notFound } from '../errors.ts';
 import type { Page, PageRequest } from './page.ts';
 import type { Run, RunDetail, RunLogLine } from './run.ts';
-import { isUuid, newId } from './run-id.ts';
+import { newId } from './run-id.ts';
 import { isActive, type RunStatus } from './run-state.ts';
+import { scheduleIdOf } from './schedule-id.ts';
 
 export type RunFilter = {
   statuses?: readonly RunStatus[];
@@ -61,11 +62,7 @@ export function createRunService({ db, clock, served }: RunServiceParts): RunSer
 
     async list({ schedule, ...filter }, page) {
       if (schedule === undefined) return await listRuns(db, filter, page);
-      const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
-      if (scheduleId === undefined)
-        throw notFound(
-          `There is no schedule "${schedule}". GET /schedules lists them; the runs of a deleted one are found by its id.`,
-        );
+      const scheduleId = await scheduleIdOf(db, schedule, 'runs');
       return await listRuns(db, { ...filter, scheduleId }, page);
     },
 

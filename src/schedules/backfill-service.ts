@@ -2,7 +2,6 @@
  * Asking for the fires of a past range, looking how far they are, and calling the rest off. A backfill is written in one
  * transaction, so a kill -9 leaves all of it in the queue, or nothing.
  */
-import type { Clock } from '../clock.ts';
 import {
   cancelBackfillRuns,
   findBackfill,
@@ -12,10 +11,11 @@ import {
 } from '../db/backfill-store.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { recordFires } from '../db/fire-store.ts';
-import { findSchedule, lockSchedule, type StoredSchedule } from '../db/schedule-store.ts';
+import { lockSchedule, type StoredSchedule } from '../db/schedule-store.ts';
 import { conflict, invalid, messageOf, notFound } from '../errors.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid, newId } from '../runs/run-id.ts';
+import { scheduleIdOf } from '../runs/schedule-id.ts';
 import {
   type Backfill,
   type BackfillView,
@@ -24,11 +24,11 @@ import {
   statusOfBackfill,
 } from './backfill.ts';
 import { createBreath } from './breath.ts';
-import type { CalendarBook } from './calendar-book.ts';
 import type { PlannedFire } from './fire-plan.ts';
+import { type HoldParts, hold } from './hold.ts';
+import { anyone } from './precondition.ts';
 import type { OverlapPolicy } from './schedule.ts';
-import { stoppedIsFinal, unknownSchedule } from './schedule-refusals.ts';
-import { settle } from './settle.ts';
+import { stoppedIsFinal } from './schedule-refusals.ts';
 import { type Calendars, nextAfter } from './trigger.ts';
 
 export type BackfillRequest = {
@@ -60,13 +60,7 @@ export interface BackfillService {
   cancel(id: string): Promise<BackfillView>;
 }
 
-export type BackfillServiceParts = {
-  db: Db;
-  clock: Clock;
-  book: CalendarBook;
-  /** Task queues that some worker serves by name. */
-  served(): readonly string[];
-};
+export type BackfillServiceParts = HoldParts & { db: Db };
 
 /** Runs of one statement. */
 const insertBatchMax = 1000;
@@ -75,7 +69,9 @@ const countedMax = 200_000;
 /** At most so long is computed, milliseconds. */
 const computeMsMax = 10_000;
 
-export function createBackfillService({ db, clock, book, served }: BackfillServiceParts): BackfillService {
+export function createBackfillService(parts: BackfillServiceParts): BackfillService {
+  const { db, clock, served } = parts;
+
   /** The nominal times of the range, or why it is refused. */
   async function timesIn(
     schedule: StoredSchedule,
@@ -142,20 +138,17 @@ export function createBackfillService({ db, clock, book, served }: BackfillServi
   return {
     async start(ref, request) {
       return await db.transaction(async (tx) => {
-        const found = await lockSchedule(tx, ref);
-        if (found === null) throw unknownSchedule(ref);
-        if (found.status === 'stopped') throw stoppedIsFinal(found);
-        const { timing, name } = found.spec;
+        const { schedule, deed } = await hold(tx, parts, ref, anyone);
+        if (schedule.status === 'stopped') throw stoppedIsFinal(schedule);
+        const { timing, name } = schedule.spec;
         if (timing.trigger.kind === 'delay') {
           throw conflict(
             `Schedule "${name}" has a \`delay\`: its times hang on its runs, so a past range has none. Trigger it instead.`,
           );
         }
-        const nowMs = clock.now();
+        const { nowMs, calendars } = deed;
         checkRange(request, nowMs);
-        const calendars = await book.read(tx, [timing]);
-        const timesMs = await timesIn(found, request, calendars);
-        const schedule = await settle(tx, found, { nowMs, served: served(), calendars });
+        const timesMs = await timesIn(schedule, request, calendars);
         const id = newId(nowMs);
         const overlap = request.overlap ?? schedule.spec.overlap;
         const { fires, replacing } = planBackfill(schedule, timesMs, { id, overlap, nowMs });
@@ -174,7 +167,7 @@ export function createBackfillService({ db, clock, book, served }: BackfillServi
         });
         for (let done = 0; done < fires.length; done += insertBatchMax) {
           const batch = fires.slice(done, done + insertBatchMax).map((fire) => ({ ...fire, backfillId: id }));
-          await recordFires(tx, { fires: batch, states: [], replacing }, nowMs, served());
+          await recordFires(tx, { fires: batch, states: [], replacing }, nowMs, deed.served);
         }
         return { ...result, backfill: await view(tx, id) };
       });
@@ -183,12 +176,8 @@ export function createBackfillService({ db, clock, book, served }: BackfillServi
     get: (id) => view(db, id),
 
     async list({ schedule }, page) {
-      let filter = {};
-      if (schedule !== undefined) {
-        const scheduleId = isUuid(schedule) ? schedule : (await findSchedule(db, schedule))?.id;
-        if (scheduleId === undefined) throw unknownSchedule(schedule);
-        filter = { scheduleId };
-      }
+      const filter =
+        schedule === undefined ? {} : { scheduleId: await scheduleIdOf(db, schedule, 'backfills') };
       const { items, next } = await listBackfills(db, filter, page);
       return { items: await viewsOf(db, items), next };
     },

@@ -159,14 +159,25 @@ function splitFields(source: string): string[] {
   if (text.startsWith('@')) {
     const meaning = NICKNAMES[text];
     if (meaning !== undefined) return meaning.split(' ');
+    const why = text === '@REBOOT' ? 'is no time that a schedule could know' : 'is not known';
     const known = '@hourly, @daily, @weekly, @monthly or @yearly';
-    throw new InvalidCron('expression', `${show(source)} is not known; write ${known}`);
+    throw new InvalidCron('expression', `${show(source)} ${why}; write ${known}`);
   }
   const fields = text.split(/[ \t]+/);
+  const sixth = source.split(/[ \t]+/)[5];
+  if (sixth !== undefined && isOfCrontabLine(sixth)) {
+    const problem = `goes on with ${show(sixth)} behind the five fields, as a line of a crontab does; leave out the user and the command, since \`job\` says what to run`;
+    throw new InvalidCron('expression', problem);
+  }
   if (fields.length === 5 || fields.length === 6) return fields;
   const count = fields.length === 1 ? '1 field' : `${fields.length} fields`;
   const allowed = 'five (minute hour day-of-month month day-of-week), or six with the seconds first';
   throw new InvalidCron('expression', `${show(source)} has ${count}; there must be ${allowed}`);
+}
+
+/** A user or a command, as it stands in crontab(5) behind the times; no day of the week looks like it. */
+function isOfCrontabLine(field: string): boolean {
+  return /^[a-z_/.]/i.test(field) && !/^(sun|mon|tue|wed|thu|fri|sat|[hl](?![a-z]))/i.test(field);
 }
 
 function readDayOfMonth(text: string, seedName: string): DayOfMonthField {

@@ -6,6 +6,7 @@ import type { Db } from '../db/client.ts';
 import { listExpired, lockSchedule } from '../db/schedule-store.ts';
 import { removeSchedule } from './commands.ts';
 import { type HoldParts, settled } from './hold.ts';
+import { houseActor } from './precondition.ts';
 import { isExpired } from './schedule-next.ts';
 
 export const expireEveryMs = 10_000;
@@ -20,7 +21,7 @@ export async function expirePass(parts: HoldParts & { db: Db }): Promise<number>
       const found = await lockSchedule(tx, id);
       // Changed, revived or busy since it was looked for.
       if (found === null || !isExpired(found, clock.now())) return 0;
-      const { schedule, deed } = await settled(tx, parts, found, 'carillon');
+      const { schedule, deed } = await settled(tx, parts, found, houseActor);
       await removeSchedule(tx, schedule, deed, 'its time after completion is over');
       return 1;
     });

@@ -15,11 +15,11 @@ import { findOutage, outageHoleMs } from '../db/outage-store.ts';
 import { findRun, listActiveRuns, listRuns } from '../db/run-history-store.ts';
 import { findSchedule, type StoredSchedule } from '../db/schedule-store.ts';
 import {
+  findNewestVersion,
   findOldestVersion,
   findVersion,
   findVersionAt,
   findVersionBefore,
-  listVersions,
 } from '../db/schedule-version-store.ts';
 import { messageOf } from '../errors.ts';
 import type { Run } from '../runs/run.ts';
@@ -83,7 +83,7 @@ export function createExplainService({
 }): ExplainService {
   async function gather(known: Known, askedMs: number | null): Promise<ExplainedInstant> {
     const { tx, scheduleId, present, first, nowMs } = known;
-    const newest = (await listVersions(tx, scheduleId, { limit: 1, after: null })).items[0]!;
+    const newest = (await findNewestVersion(tx, scheduleId))!;
     const atMs = askedMs ?? (await lastTime(known, newest)) ?? Math.floor(nowMs);
     const here = { scheduleId, sinceMs: atMs, untilMs: atMs };
     const own = scheduledRunId(scheduleId, atMs);

@@ -7,8 +7,8 @@
  */
 import { formatDuration } from '../duration.ts';
 import type { Run } from '../runs/run.ts';
+import type { Outage } from './due-times.ts';
 import type { ExclusionRule } from './exclusion.ts';
-import type { Outage } from './fire-plan.ts';
 import type { Place } from './nominal-time.ts';
 import { explainRecord } from './record-words.ts';
 import type { Pause } from './schedule.ts';

@@ -1,8 +1,8 @@
 /**
  * What becomes of the nominal times of a schedule that are due: the whole decision, as a pure function.
  *
- * 1. List the nominal times whose due instant has come, oldest first, up to a limit; the rest waits for the next pass.
- *    Where a time cannot be computed, those before it count all the same.
+ * 1. List the nominal times whose due instant has come (`due-times.ts`), oldest first, up to a limit; the rest waits for
+ *    the next pass.
  * 2. Those that fell into an outage (nobody dispatched) belong to the catch-up policy, the others are live.
  * 3. Each becomes a run or a `skipped` record by the overlap policy, or a `missed` record by the catch-up policy.
  * 4. The first nominal time that is not due yet is the next.
@@ -12,32 +12,11 @@
 import { messageOf } from '../errors.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
 import type { RunCause } from '../runs/run-state.ts';
-import { jitterOf } from './jitter.ts';
+import { type DueOptions, type DueSchedule, type DueTime, dueAt, dueTimes, inOutage } from './due-times.ts';
 import { heldLive } from './overlap.ts';
 import { createOverlapTurn } from './overlap-turn.ts';
-import type { CatchUpPolicy, HeldRuns, OverlapPolicy, Timing, Trigger } from './schedule.ts';
-import { type Calendars, filterOf, nextAfter } from './trigger.ts';
-
-/** A schedule whose time has come, as it was claimed. */
-export type DueSchedule = {
-  id: string;
-  name: string;
-  timing: Timing;
-  jitterMs: number | null;
-  maxRuns: number | null;
-  overlap: OverlapPolicy;
-  catchUp: CatchUpPolicy;
-  catchUpWindowMs: number;
-  nextRunAtMs: number;
-  activeRuns: number;
-  held: HeldRuns;
-  fired: number;
-  /** Those that its exclusions name. */
-  calendars?: Calendars;
-};
-
-/** From and until, both epoch milliseconds and both included. */
-export type Outage = { fromMs: number; untilMs: number };
+import type { Trigger } from './schedule.ts';
+import { filterOf, nextAfter } from './trigger.ts';
 
 export type PlannedFire = {
   runId: string;
@@ -73,15 +52,6 @@ export type FirePlan = {
   looked: number;
 };
 
-export type FirePlanOptions = {
-  nowMs: number;
-  outages: readonly Outage[];
-  /** At most so many nominal times are looked at that become a row each; at least 1. */
-  timesMax: number;
-  /** At most so many are looked at in all; the others are missed, and many of those make one row. Default: timesMax. */
-  missedTimesMax?: number;
-};
-
 /** Missed and skipped times of an outage are recorded one by one where a pass finds up to this many. */
 export const inVainRecordsMax = 100;
 /** Of more than those so many of the newest. */
@@ -91,12 +61,11 @@ const backlogFrom = 10;
 /** A schedule whose next time cannot be computed is looked at again after this long. */
 export const faultRetryMs = 60_000;
 
-type DueTime = { atMs: number; dueAtMs: number; caught: boolean };
 /** What becomes of a time. */
 type Disposition = { time: DueTime; status: PlannedFire['status']; reason: string | null };
 
 /** Never throws: a fault of one schedule is told in its state, and the pass goes on. */
-export function planFires(schedule: DueSchedule, options: FirePlanOptions): FirePlan {
+export function planFires(schedule: DueSchedule, options: DueOptions): FirePlan {
   try {
     if (schedule.timing.trigger.kind === 'delay')
       return planDelayed(schedule, schedule.timing.trigger, options);
@@ -143,32 +112,6 @@ function faultState(schedule: DueSchedule, nextMs: number, error: unknown, nowMs
   };
 }
 
-/** When a nominal time is due: its jitter later. */
-export function dueAt(
-  schedule: Pick<DueSchedule, 'id' | 'name' | 'timing' | 'jitterMs' | 'calendars'>,
-  atMs: number,
-): number {
-  if (schedule.jitterMs === null) return atMs;
-  return atMs + jitterOf(schedule.id, atMs, schedule.jitterMs, followingOrNull(schedule, atMs));
-}
-
-/** A time that has come is due, whatever becomes of the one after it. */
-function followingOrNull(schedule: Parameters<typeof following>[0], atMs: number): number | null {
-  try {
-    return following(schedule, atMs);
-  } catch (error) {
-    if (schedule.timing.exclusions === undefined) throw error;
-    return null;
-  }
-}
-
-function following(
-  { timing, name, calendars }: Pick<DueSchedule, 'name' | 'timing' | 'calendars'>,
-  atMs: number,
-): number | null {
-  return nextAfter(timing, name, atMs, calendars);
-}
-
 /** Without a next time there is nothing left to fire. */
 function stateWith(schedule: DueSchedule, nextMs: number | null): PlannedState {
   return {
@@ -187,7 +130,7 @@ function stateWith(schedule: DueSchedule, nextMs: number | null): PlannedState {
 function planDelayed(
   schedule: DueSchedule,
   trigger: Trigger & { kind: 'delay' },
-  { nowMs, outages }: FirePlanOptions,
+  { nowMs, outages }: DueOptions,
 ): FirePlan {
   const { timing, name, calendars, nextRunAtMs } = schedule;
   const awaiting: PlannedState = { ...stateWith(schedule, null), completed: false };
@@ -209,50 +152,6 @@ function planDelayed(
   }
   const isLast = schedule.maxRuns !== null && schedule.fired + 1 >= schedule.maxRuns;
   return only(isLast ? stateWith(schedule, null) : awaiting, fire(schedule, time, 'queued', null));
-}
-
-type DueTimes = {
-  due: DueTime[];
-  /** The first that is not due yet; with a fault the last that is; null: there is none. */
-  nextMs: number | null;
-  /** Whether the next one fell into an outage as well. */
-  moreCaught: boolean;
-  /** Why the one after `nextMs` could not be computed. */
-  fault: unknown;
-};
-
-function dueTimes(schedule: DueSchedule, options: FirePlanOptions): DueTimes {
-  const { outages, nowMs, timesMax, missedTimesMax = timesMax } = options;
-  const due: DueTime[] = [];
-  // What overlap keeps from running makes few rows.
-  const manyRun =
-    schedule.catchUp === 'all' && (schedule.overlap === 'allow' || schedule.overlap === 'queue_all');
-  let rows = 0;
-  let at: number | null = schedule.nextRunAtMs;
-  while (at !== null) {
-    const dueAtMs = dueAt(schedule, at);
-    if (dueAtMs > nowMs) return { due, nextMs: at, moreCaught: false, fault: null };
-    const caught = inOutage(outages, dueAtMs);
-    const isRow = !caught || manyRun;
-    const isFull = due.length >= Math.max(timesMax, missedTimesMax) || (isRow && rows >= timesMax);
-    if (isFull && due.length > 0) {
-      return { due, nextMs: at, moreCaught: caught, fault: null };
-    }
-    if (isRow) rows += 1;
-    due.push({ atMs: at, dueAtMs, caught });
-    try {
-      at = following(schedule, at);
-    } catch (error) {
-      // A trigger that cannot be read has named nothing; one whose exclusions leave nothing more has named this.
-      if (schedule.timing.exclusions === undefined) throw error;
-      return { due, nextMs: at, moreCaught: false, fault: error };
-    }
-  }
-  return { due, nextMs: null, moreCaught: false, fault: null };
-}
-
-function inOutage(outages: readonly Outage[], atMs: number): boolean {
-  return outages.some((outage) => outage.fromMs <= atMs && atMs <= outage.untilMs);
 }
 
 /** Which of the caught times are missed, and why. `moreCaught`: another follows those that were listed. */

@@ -37,13 +37,7 @@ export type TimingGroups = {
   groups(): ForecastGroup[];
 };
 
-export function groupTimings(items: Iterable<ForecastItem>): ForecastGroup[] {
-  const grouping = startGroups();
-  for (const item of items) grouping.add(item);
-  return grouping.groups();
-}
-
-/** For a caller who takes breaks. */
+/** Item by item, since who groups many takes breaks. */
 export function startGroups(): TimingGroups {
   const groups = new Map<string, ForecastGroup>();
   return {

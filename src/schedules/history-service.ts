@@ -1,7 +1,7 @@
-/** Versions of schedules, for readers: who changed what, and what was in force when. It only reads. */
+/** Versions of schedules, for readers: who changed what. It only reads. */
 import type { Db } from '../db/client.ts';
 import { findSchedule } from '../db/schedule-store.ts';
-import { findVersion, findVersionAt, listVersions } from '../db/schedule-version-store.ts';
+import { findVersion, listVersions } from '../db/schedule-version-store.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
 import { unknownSchedule } from './schedule-refusals.ts';
@@ -13,8 +13,6 @@ export type HistoryEntry = { version: ScheduleVersion; before: ScheduleVersion |
 export interface HistoryService {
   /** Newest first. Of a deleted schedule too, by its id. DomainError `not_found` for what never was, or is forgotten. */
   list(ref: string, page: PageRequest): Promise<Page<HistoryEntry>>;
-  /** What was in force at an instant, and which pauses held; null before the first version on record. */
-  versionAt(scheduleId: string, atMs: number): Promise<ScheduleVersion | null>;
 }
 
 export function createHistoryService({ db }: { db: Db }): HistoryService {
@@ -32,7 +30,5 @@ export function createHistoryService({ db }: { db: Db }): HistoryService {
         next,
       };
     },
-
-    versionAt: (scheduleId, atMs) => findVersionAt(db, scheduleId, atMs),
   };
 }

@@ -9,8 +9,9 @@
  * | `cancel_running` | start          | replace           | replace                        |
  * | `allow`          | start          | start             | start                          |
  *
- * `replace`: the active and the held runs are cancelled, and this one is held until the last active one has ended. What is held is released by the statement that ends the last active run
- * (`db/run-end-store.ts`), so something is held only while something is active.
+ * `replace`: the active and the held runs are cancelled, and this one is held until the last active one has ended. What
+ * is held is released by the statement that ends the last active run (`db/run-end-store.ts`), so something is held only
+ * while something is active.
  */
 import type { HeldRuns, OverlapPolicy } from './schedule.ts';
 

@@ -1,6 +1,6 @@
 /** What the present state of a schedule, or a change of it, means for its next time. Pure. */
 import { isDeepStrictEqual } from 'node:util';
-import { type DueSchedule, dueAt } from './fire-plan.ts';
+import { type DueSchedule, dueAt } from './due-times.ts';
 import type { Exclusions, Schedule, ScheduleSpec, ScheduleStatus, Timing } from './schedule.ts';
 import { type Calendars, firstFire, nextAfter } from './trigger.ts';
 

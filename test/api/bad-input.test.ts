@@ -39,7 +39,18 @@ describe('a schedule with', () => {
         "a word of the API's paths",
       ],
     ),
-    ['an unknown field', { ...ok, evry: '5s' }, ['/evry'], '`evry` is not a known field'],
+    [
+      'an unknown field',
+      { ...ok, evry: '5s' },
+      ['/evry'],
+      '`evry` is not a known field; perhaps `every` is meant',
+    ],
+    [
+      'an unknown field of a task',
+      task({ url, metod: 'GET' }),
+      ['/job/input/metod'],
+      'perhaps `method` is meant',
+    ],
     ['an unknown field in the job', { ...ok, job: { ...noop, x: 1 } }, ['/job/x'], '`job.x` is not a known'],
     [
       'an unknown field in the retry policy',
@@ -114,7 +125,8 @@ describe('a schedule with', () => {
     [
       'a command beside an address',
       task({ command: ['/bin/ls'], url }),
-      ['/job/input/command/0', '/job/input/url'],
+      ['/job/input/url'],
+      '`input.url` cannot stand beside `command`: a task calls a `url` or runs a `command`',
     ],
     ['an input that is a string', task('x'), ['/job/input'], '`input` must be an object, not a string'],
     ['an input that is null', task(null), ['/job/input'], 'not null'],

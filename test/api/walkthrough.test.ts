@@ -109,6 +109,7 @@ describe.skipIf(!hasCurl)('the README’s commands do what they say', () => {
       labels: { team: 'data' },
       job: { timeout: '10m', retry: { maxAttempts: 3, initialInterval: '60s', maxInterval: '300s' } },
     });
+    expect(((await get('/queues/mail/tasks?status=succeeded')) as List).items).toHaveLength(3);
     const { items } = (await get('/schedules/nightly-report/runs')) as List;
     expect(items.map((run) => [run.cause, run.status]).sort()).toEqual([
       ['manual', 'succeeded'],

@@ -11,7 +11,7 @@ import { DomainError } from '../../src/errors.ts';
 import type { Run } from '../../src/runs/run.ts';
 import { isActive } from '../../src/runs/run-state.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
-import { dueAt, type Outage } from '../../src/schedules/fire-plan.ts';
+import { dueAt, type Outage } from '../../src/schedules/due-times.ts';
 import { heldReason } from '../../src/schedules/overlap-turn.ts';
 import type { CatchUpPolicy, OverlapPolicy, Schedule, Timing } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';

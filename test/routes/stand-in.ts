@@ -225,7 +225,6 @@ const documentAnswers: ApplyService = { apply: async () => [], export: async () 
 
 const historyAnswers: HistoryService = {
   list: async () => ({ items: [], next: null }),
-  versionAt: async () => null,
 };
 
 const explained: ExplainedInstant = {

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findVersionAt } from '../../src/db/schedule-version-store.ts';
 import { type House, setupHouse } from '../support/house.ts';
 import { every, HOUR, MINUTE } from '../support/timings.ts';
 
@@ -100,7 +101,7 @@ describe('history', () => {
     await step(() => house.groups.pause(['by:git'], { note: 'all' }, { actor: 'bob' }));
     await step(() => house.schedules.resume(id, { catchUp: 'none' }));
     const then = async (ms: number) => {
-      const found = await house.history.versionAt(id, ms);
+      const found = await findVersionAt(house.db, id, ms);
       return found && [found.version, found.status, found.pauses.map(({ actor, note }) => [actor, note])];
     };
     const own = ['ann', 'own'];

@@ -1,15 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { scheduledRunId } from '../../src/runs/run-id.ts';
+import { type DueOptions, type DueSchedule, dueAt, type Outage } from '../../src/schedules/due-times.ts';
 import {
-  type DueSchedule,
-  dueAt,
   type FirePlan,
-  type FirePlanOptions,
   faultRetryMs,
   inVainRecordsMax,
   newestInVain,
-  type Outage,
   type PlannedFire,
   planFires,
 } from '../../src/schedules/fire-plan.ts';
@@ -48,7 +45,7 @@ function schedule(partial: Partial<DueSchedule> & { timing: Timing }): DueSchedu
   };
 }
 
-function plan(due: DueSchedule, now: string | number, options: Partial<FirePlanOptions> = {}): FirePlan {
+function plan(due: DueSchedule, now: string | number, options: Partial<DueOptions> = {}): FirePlan {
   return planFires(due, {
     nowMs: typeof now === 'string' ? t(now) : now,
     outages: [],

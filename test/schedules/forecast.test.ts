@@ -2,13 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileFilter, parseExclusion } from '../../src/schedules/exclusion.ts';
 import { bucketsMax, type ForecastGroup, forecast } from '../../src/schedules/forecast.ts';
-import { groupTimings } from '../../src/schedules/forecast-groups.ts';
+import { type ForecastItem, startGroups } from '../../src/schedules/forecast-groups.ts';
 import type { Timing } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
 import { at, cron, DAY, every, HOUR, MINUTE, ms, SECOND } from '../support/timings.ts';
 
 const from = ms('2026-10-24T00:00:00Z');
 const day = { fromMs: from, untilMs: from + DAY, bucketMs: HOUR, budget: 100_000 };
+
+function groupTimings(items: readonly ForecastItem[]): ForecastGroup[] {
+  const grouping = startGroups();
+  for (const item of items) grouping.add(item);
+  return grouping.groups();
+}
 
 const one = (timing: Timing, count = 1, seedName = 'seed'): ForecastGroup => ({ timing, seedName, count });
 const fires = (groups: ForecastGroup[], options = day) =>

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dueAt } from '../../src/schedules/fire-plan.ts';
+import { dueAt } from '../../src/schedules/due-times.ts';
 import type { ScheduleSpec } from '../../src/schedules/schedule.ts';
 import { nextAfter } from '../../src/schedules/trigger.ts';
 import { type House, setupHouse } from '../support/house.ts';

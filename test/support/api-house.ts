@@ -8,13 +8,7 @@ import supertest, { type Response, type Test } from 'supertest';
 import { buildApp, type HttpLimits } from '../../src/app.ts';
 import { createHealth } from '../../src/health.ts';
 import { houseJobs } from '../../src/jobs/house-jobs.ts';
-import { inputIssues } from '../../src/jobs/input-issues.ts';
-import { httpTaskInput } from '../../src/jobs/task/task-input.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { createNotificationService } from '../../src/notifications/notification-service.ts';
-import { createQueueService } from '../../src/queues/queue-service.ts';
-import { createBackupService } from '../../src/runs/backup-service.ts';
-import { createWatermarkService } from '../../src/runs/watermark-service.ts';
 import { type House, type HouseOptions, setupHouse } from './house.ts';
 
 type Json = Record<string, unknown>;
@@ -56,28 +50,9 @@ export async function setupApi({ apiKey, limits = {}, ...options }: ApiHouseOpti
     moreJobs: (queue) => houseJobs({ version, backup: noBackups, queue }),
     ...options,
   });
-  const { calendars, clock, documents, groups, history, jobs, outlook, pool, runs, schedules, secrets } =
-    house;
+  const { clock, jobs, pool } = house;
   const app = await buildApp({
-    schedules,
-    groups,
-    documents,
-    history,
-    explanations: house.explanations,
-    calendars,
-    secrets,
-    backups: createBackupService({ db: house.db }),
-    backfills: house.backfills,
-    queues: createQueueService({
-      db: house.db,
-      clock,
-      secrets,
-      checkInput: (input) => inputIssues(httpTaskInput, input, []),
-    }),
-    notifications: createNotificationService({ db: house.db }),
-    watermarks: createWatermarkService({ db: house.db, clock }),
-    outlook,
-    runs,
+    ...house.services,
     jobCatalog: jobs.catalog,
     health: createHealth({ pool, clock, dispatching: null, worker: null, late: () => [] }),
     metrics: createMetrics(() => 0),

@@ -18,21 +18,13 @@ import { createJobRegistry, type JobRegistry } from '../../src/jobs/registry.ts'
 import { decideRetry } from '../../src/runs/retry-policy.ts';
 import type { Run, RunError } from '../../src/runs/run.ts';
 import { newId } from '../../src/runs/run-id.ts';
-import { createRunService, type RunService } from '../../src/runs/run-service.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
-import { type ApplyService, createApplyService } from '../../src/schedules/apply-service.ts';
-import { type BackfillService, createBackfillService } from '../../src/schedules/backfill-service.ts';
 import { type CalendarBook, createCalendarBook } from '../../src/schedules/calendar-book.ts';
-import { type CalendarService, createCalendarService } from '../../src/schedules/calendar-service.ts';
 import { DST_DEFAULT } from '../../src/schedules/cron-times.ts';
-import { createExplainService, type ExplainService } from '../../src/schedules/explain-service.ts';
-import { createGroupService, type GroupService } from '../../src/schedules/group-service.ts';
-import { createHistoryService, type HistoryService } from '../../src/schedules/history-service.ts';
-import { createOutlookService, type OutlookService } from '../../src/schedules/outlook-service.ts';
 import type { JobSpec, ScheduleSpec, ScheduleView } from '../../src/schedules/schedule.ts';
-import { createScheduleService, type ScheduleService } from '../../src/schedules/schedule-service.ts';
 import { secretKeySource } from '../../src/secrets/secret-key.ts';
 import { createSecretService, type SecretService } from '../../src/secrets/secret-service.ts';
+import { createServices, type Services } from '../../src/services.ts';
 import { createTestDatabase } from './database.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
 import { testJobs, testRetry } from './test-jobs.ts';
@@ -93,23 +85,15 @@ export type TestWorker = {
   ): Promise<'retrying' | OutcomeStatus | 'not_mine'>;
 };
 
-export type House = {
+export type House = Readonly<Services> & {
   readonly db: Db;
   readonly pool: pg.Pool;
   readonly url: string;
   readonly clock: HandClock;
   readonly jobs: JobRegistry;
-  readonly schedules: ScheduleService;
-  readonly groups: GroupService;
-  readonly documents: ApplyService;
-  readonly history: HistoryService;
-  readonly explanations: ExplainService;
-  readonly runs: RunService;
-  readonly calendars: CalendarService;
-  readonly outlook: OutlookService;
-  readonly backfills: BackfillService;
+  /** All of them, as the API has them; each is a field of the house, too. */
+  readonly services: Services;
   readonly book: CalendarBook;
-  readonly secrets: SecretService;
   readonly pulse: Pulse;
   /** The task queues that workers serve by name; a test may change it. */
   served: string[];
@@ -177,7 +161,7 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const more = typeof moreJobs === 'function' ? moreJobs({ db, clock, secrets }) : moreJobs;
   const jobs = createJobRegistry([...testJobs, ...more]);
   const served = () => house.served;
-  const scheduleParts = {
+  const services = createServices({
     db,
     clock,
     jobs: jobs.catalog,
@@ -188,24 +172,16 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
     onChange: () => {
       house.changes += 1;
     },
-  };
+  });
   const house: House = {
+    ...services,
+    services,
     db,
     pool,
     url,
     clock,
     jobs,
-    schedules: createScheduleService(scheduleParts),
-    groups: createGroupService(scheduleParts),
-    documents: createApplyService(scheduleParts),
-    history: createHistoryService({ db }),
-    explanations: createExplainService({ db, clock, book }),
-    runs: createRunService({ db, clock, served }),
-    calendars: createCalendarService({ db, clock, book, onChange: () => undefined }),
-    outlook: createOutlookService({ db, clock, book }),
-    backfills: createBackfillService({ db, clock, book, served }),
     book,
-    secrets,
     get pulse() {
       return pulse;
     },

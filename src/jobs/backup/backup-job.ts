@@ -6,6 +6,7 @@ import { backupsOf, deleteBackup, findBackup, markBackup } from '../../db/backup
 import { findSchedule } from '../../db/schedule-store.ts';
 import { messageOf } from '../../errors.ts';
 import { type Backup, expired } from '../../runs/backup.ts';
+import { houseBackoff } from '../../runs/retry-policy.ts';
 import { receiversOf } from '../../schedules/notify.ts';
 import { defineJob, type JobContext, JobError } from '../job.ts';
 import type { StorageTarget } from '../storage/storage-target.ts';
@@ -30,13 +31,7 @@ export function createBackupJob(settings: BackupSettings) {
     taskQueue: 'backup',
     isolated: true,
     timeoutMs: 3_600_000,
-    retry: {
-      maxAttempts: 3,
-      initialIntervalMs: 60_000,
-      maxIntervalMs: 300_000,
-      backoffCoefficient: 2,
-      nonRetryableErrorTypes: ['InvalidConfiguration'],
-    },
+    retry: { maxAttempts: 3, ...houseBackoff(60_000) },
     example: { backupType: 'full', source: 'file:///etc', targetLocation: 'file:///var/backups/carillon/' },
     run: (context, input) => withTools(settings, context, (tools) => backUp(context, input, tools)),
   });

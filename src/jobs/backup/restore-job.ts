@@ -1,4 +1,5 @@
 /** The job type `restore`. */
+import { houseBackoff } from '../../runs/retry-policy.ts';
 import { defineJob } from '../job.ts';
 import { restoreInput, restoreOutput } from './backup-input.ts';
 import { type BackupSettings, withTools } from './backup-tools.ts';
@@ -14,13 +15,7 @@ export function createRestoreJob(settings: BackupSettings) {
     taskQueue: 'backup',
     isolated: true,
     timeoutMs: 6 * 3_600_000,
-    retry: {
-      maxAttempts: 1,
-      initialIntervalMs: 60_000,
-      maxIntervalMs: 300_000,
-      backoffCoefficient: 2,
-      nonRetryableErrorTypes: ['InvalidConfiguration'],
-    },
+    retry: { maxAttempts: 1, ...houseBackoff(60_000) },
     example: { backupId: 'backup-20260301020000', to: 'file:///var/restored' },
     run: (context, input) => withTools(settings, context, (tools) => restoreBackup(context, input, tools)),
   });

@@ -12,6 +12,7 @@ import { drainTotals, nextDueMs, type TaskResult } from '../../db/queue-task-sto
 import { formatDuration } from '../../duration.ts';
 import type { ClaimedTask } from '../../queues/queue-task.ts';
 import { taskEnd } from '../../queues/task-end.ts';
+import { houseBackoff } from '../../runs/retry-policy.ts';
 import { defineJob, type JobContext } from '../job.ts';
 import { drain } from './drain.ts';
 import { batchSizeDefault, type QueueInput, queueInput, queueOutput } from './queue-input.ts';
@@ -31,13 +32,7 @@ export function createQueueJob(parts: QueueJobParts) {
     input: queueInput,
     output: queueOutput,
     taskQueue: 'default',
-    retry: {
-      maxAttempts: 3,
-      initialIntervalMs: 5_000,
-      maxIntervalMs: 300_000,
-      backoffCoefficient: 2,
-      nonRetryableErrorTypes: ['InvalidConfiguration'],
-    },
+    retry: { maxAttempts: 3, ...houseBackoff(5_000) },
     timeoutMs: 86_400_000,
     example: { queueName: 'mail', batchSize: batchSizeDefault },
     run: (context, input) => drainQueue(parts, context, input),

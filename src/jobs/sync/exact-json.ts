@@ -36,12 +36,8 @@ export function parseExactly(text: string): JsonValue {
   );
 }
 
-export function isExactNumber(value: unknown): value is ExactNumber {
+function isExactNumber(value: unknown): value is ExactNumber {
   return json.isRawJSON(value);
-}
-
-export function exactNumber(text: string): ExactNumber {
-  return json.rawJSON(text);
 }
 
 /** Of a value that stands for itself its text; of an array or an object its JSON; null of null. */

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { formatDuration } from '../../duration.ts';
 import { JobError } from '../job.ts';
 import { displayUrl, httpFault } from '../task/http-fault.ts';
-import { parseRetryAfter } from '../task/retry-after.ts';
+import { isRetryableStatus, parseRetryAfter } from '../task/retry-after.ts';
 import { type JsonValue, parseExactly } from './exact-json.ts';
 
 /** An answer beyond this is not read to its end. */
@@ -14,7 +14,6 @@ const refusalShownMax = 300;
 const connectMsMax = 10_000;
 /** Until the answer begins, and between two pieces of it. */
 const silenceMsMax = 60_000;
-const retryableStatuses = [408, 425, 429];
 
 export type HttpJson = {
   get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<JsonValue>;
@@ -72,8 +71,7 @@ export function createHttpJson(options: HttpJsonOptions): HttpJson {
 
   function refused(what: string, response: Dispatcher.ResponseData, text: string): JobError {
     const status = response.statusCode;
-    const retryable = status >= 500 || retryableStatuses.includes(status);
-    const after = response.headers['retry-after'];
+    const retryable = isRetryableStatus(status);
     const said = options
       .redact(text)
       .replace(/[\p{Cc}\s]+/gu, ' ')
@@ -86,9 +84,7 @@ export function createHttpJson(options: HttpJsonOptions): HttpJson {
         : '';
     return new JobError('HttpStatus', `${what} answered ${status}${said === '' ? '.' : `: ${said}`}${hint}`, {
       retryable,
-      retryAfterMs: retryable
-        ? parseRetryAfter(Array.isArray(after) ? after[0] : after, options.now())
-        : undefined,
+      retryAfterMs: retryable ? parseRetryAfter(response.headers['retry-after'], options.now()) : undefined,
     });
   }
 

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { openDatabase } from '../../db/client.ts';
 import { formatDuration } from '../../duration.ts';
+import { houseBackoff } from '../../runs/retry-policy.ts';
 import { defineJob, type JobContext } from '../job.ts';
 import { type ColumnPlan, planColumns } from './column-plan.ts';
 import { type EndSettings, openEnds } from './sync-ends.ts';
@@ -27,13 +28,7 @@ export function createSyncJob(settings: SyncSettings) {
     taskQueue: 'sync',
     isolated: true,
     timeoutMs: 3_600_000,
-    retry: {
-      maxAttempts: 3,
-      initialIntervalMs: 10_000,
-      maxIntervalMs: 300_000,
-      backoffCoefficient: 2,
-      nonRetryableErrorTypes: ['InvalidConfiguration'],
-    },
+    retry: { maxAttempts: 3, ...houseBackoff(10_000) },
     example: {
       source: {
         url: 'https://shop.example/api/orders',

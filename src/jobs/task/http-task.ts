@@ -8,7 +8,7 @@ import { callHttp, type HttpAnswer } from './http-call.ts';
 import type { HttpRequest } from './http-exchange.ts';
 import { displayUrl } from './http-fault.ts';
 import { excerpt, responseText } from './response-text.ts';
-import { parseRetryAfter } from './retry-after.ts';
+import { isRetryableStatus, parseRetryAfter } from './retry-after.ts';
 import { type CallerContext, requestHeaders } from './task-headers.ts';
 import type { HttpTaskInput, HttpTaskOutput } from './task-input.ts';
 
@@ -16,9 +16,6 @@ import type { HttpTaskInput, HttpTaskOutput } from './task-input.ts';
 export type HttpTaskContext = CallerContext & Pick<JobContext, 'signal' | 'now' | 'log' | 'redact'>;
 
 export type HttpTaskParts = { dispatcher: Dispatcher; userAgent: string };
-
-/** Statuses by which a receiver says "later" (RFC 9110, RFC 8470, RFC 6585); beside them all of 5xx are retried. */
-const retryableStatuses: readonly number[] = [408, 425, 429];
 
 const excerptLengthMax = 200;
 
@@ -78,16 +75,13 @@ function statusError(
   const { statusCode } = response;
   const expected = expectStatus === undefined ? '' : `, expected ${[expectStatus].flat().join(' or ')}`;
   const said = excerpt(text, excerptLengthMax);
-  const retryable = statusCode >= 500 || retryableStatuses.includes(statusCode);
-  const retryAfter = response.headers['retry-after'];
+  const retryable = isRetryableStatus(statusCode);
   return new JobError(
     'HttpStatus',
     `${request.method} ${displayUrl(request.url)} answered ${statusCode}${expected}${said === '' ? '.' : `: ${said}`}`,
     {
       retryable,
-      retryAfterMs: retryable
-        ? parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, nowMs)
-        : undefined,
+      retryAfterMs: retryable ? parseRetryAfter(response.headers['retry-after'], nowMs) : undefined,
     },
   );
 }

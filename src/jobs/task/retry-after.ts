@@ -1,4 +1,9 @@
-/** The `Retry-After` header (RFC 9110, 10.2.3): a number of seconds or an HTTP-date. Pure. */
+/** Which answers ask for another try, and when: the `Retry-After` header (RFC 9110, 10.2.3). Pure. */
+
+/** Answers that say "not now" (RFC 9110; 425: RFC 8470; 429: RFC 6585), and the server's own faults. */
+export function isRetryableStatus(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429;
+}
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
@@ -12,11 +17,11 @@ const httpDateForms = [
 const fiftyYearsMs = 50 * 365.25 * 86_400_000;
 
 /**
- * Milliseconds from `nowMs` until the receiver wants the next try; 0 when that moment has passed. Undefined when there
- * is no header or it cannot be read: the retry policy then decides alone. Not cut to a maximum; the policy does that.
+ * Of a number of seconds or an HTTP-date: milliseconds from `nowMs` until the receiver wants the next try; 0 when that moment has passed. Undefined when there
+ * is no header or it cannot be read: the retry policy then decides alone. Of several the first counts. Not cut to a maximum; the policy does that.
  */
-export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
-  const text = value?.trim() ?? '';
+export function parseRetryAfter(header: string | string[] | undefined, nowMs: number): number | undefined {
+  const text = [header].flat()[0]?.trim() ?? '';
   if (/^\d+$/.test(text)) return Math.min(Number(text) * 1_000, Number.MAX_SAFE_INTEGER);
   const dateMs = parseHttpDate(text, nowMs);
   return dateMs === undefined ? undefined : Math.max(0, Math.ceil(dateMs - nowMs));

@@ -1,6 +1,7 @@
 /** The job type `task`: calls an HTTP endpoint, or runs a program, and keeps the answer. */
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
+import { houseBackoff } from '../../runs/retry-policy.ts';
 import { defineJob } from '../job.ts';
 import { type CommandSettings, noCommands } from './command-allowed.ts';
 import { type CommandInput, commandInput, commandOutput } from './command-input.ts';
@@ -34,13 +35,7 @@ export function createTaskJob({
     input: taskInput(commands.programs),
     output: z.union([httpTaskOutput, commandOutput]),
     taskQueue: 'default',
-    retry: {
-      maxAttempts: 3,
-      initialIntervalMs: 5_000,
-      maxIntervalMs: 300_000,
-      backoffCoefficient: 2,
-      nonRetryableErrorTypes: ['InvalidConfiguration'],
-    },
+    retry: { maxAttempts: 3, ...houseBackoff(5_000) },
     // As long as the longest `timeout` of an input, so that the input decides and not a default it does not know of.
     timeoutMs: timeoutMsMax,
     // A program that was told to end gets its grace, and is killed before this is over.
@@ -53,6 +48,9 @@ export function createTaskJob({
   });
 }
 
+const eitherOr =
+  'cannot stand beside `command`: a task calls a `url` or runs a `command`, so leave one of them out';
+
 /**
  * One of the two forms, told apart by `command`, so that what is wrong is told of the form that was meant; a union
  * would tell of both.
@@ -62,7 +60,13 @@ function taskInput(programs: readonly string[]) {
   return z
     .unknown()
     .transform((value, context): HttpTaskInput | CommandInput => {
-      const isCommand = typeof value === 'object' && value !== null && Object.hasOwn(value, 'command');
+      const has = (field: string) =>
+        typeof value === 'object' && value !== null && Object.hasOwn(value, field);
+      const isCommand = has('command');
+      if (isCommand && has('url')) {
+        context.addIssue({ code: 'custom', path: ['url'], message: eitherOr });
+        return z.NEVER;
+      }
       const parsed = (isCommand ? ofCommand : httpTaskInput).safeParse(value);
       if (parsed.success) return parsed.data;
       context.issues.push(

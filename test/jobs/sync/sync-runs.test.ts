@@ -151,7 +151,7 @@ it.each<[string, object, string, string]>([
     'a field that is unknown',
     { source: { ...api, pageSise: 5 }, target: to },
     '/source/pageSise',
-    '`input.source.pageSise` is not a known field; check its spelling or leave it out.',
+    '`input.source.pageSise` is not a known field; perhaps `pageSize` is meant.',
   ],
   [
     'an odd lookback',

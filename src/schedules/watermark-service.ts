@@ -3,8 +3,9 @@ import type { Clock } from '../clock.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { findSchedule, lockSchedule, type StoredSchedule } from '../db/schedule-store.ts';
 import { findWatermark, setWatermark } from '../db/watermark-store.ts';
-import { conflict, notFound } from '../errors.ts';
-import type { SyncWatermark } from './sync-watermark.ts';
+import { conflict } from '../errors.ts';
+import type { SyncWatermark } from '../runs/sync-watermark.ts';
+import { unknownSchedule } from './schedule-refusals.ts';
 
 export type WatermarkView = Pick<SyncWatermark, 'watermark' | 'runId'> & {
   scheduleId: string;
@@ -48,9 +49,7 @@ export function createWatermarkService({ db, clock }: { db: Db; clock: Clock }):
 }
 
 function syncSchedule(ref: string, schedule: StoredSchedule | null): StoredSchedule {
-  if (schedule === null) {
-    throw notFound(`There is no schedule "${ref}". GET /schedules lists them, POST /schedules creates one.`);
-  }
+  if (schedule === null) throw unknownSchedule(ref);
   const { type } = schedule.spec.job;
   if (type === 'sync') return schedule;
   throw conflict(
