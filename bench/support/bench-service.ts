@@ -13,11 +13,14 @@ import { migrate } from '../../src/db/migrate.ts';
 
 export type BenchDatabase = { url: string; pool: pg.Pool; stop(): Promise<void> };
 
-/** The embedded Postgres with the settings as shipped (fsync on), in a temporary folder; migrated and empty. */
-export async function startDatabase(): Promise<BenchDatabase> {
+/**
+ * The embedded Postgres with the settings as shipped (fsync on), in a temporary folder; migrated, and without a
+ * schedule. `isEmpty`: not even migrated, for others than Carillon.
+ */
+export async function startDatabase({ isEmpty = false } = {}): Promise<BenchDatabase> {
   const dataDir = await mkdtemp(join(tmpdir(), 'carillon-bench-'));
   const server = await startEmbeddedPostgres({ dataDir, log: { info: () => {}, warn: console.warn } });
-  await migrate(server.url);
+  if (!isEmpty) await migrate(server.url);
   const pool = new pg.Pool({ connectionString: server.url, max: 4 });
   // The server's end cuts connections that the pool is still closing.
   pool.on('error', () => {});
@@ -32,11 +35,11 @@ export async function startDatabase(): Promise<BenchDatabase> {
   };
 }
 
-/** The flags of `npm start`, so that what is measured is what is shipped. */
-const startFlags = /node (.*?) ?src\/main\.ts/
+/** The flags of `npm start`, so that what is measured is what is shipped; without the settings of somebody's own. */
+export const startFlags = /node (.*?) ?src\/main\.ts/
   .exec(packageJson.scripts.start)![1]!
   .split(' ')
-  .filter(Boolean);
+  .filter((flag) => flag !== '' && !flag.startsWith('--env-file'));
 
 export type BenchNode = { address: string; pid: number; stop(): Promise<void> };
 
@@ -46,7 +49,7 @@ export async function startNode(databaseUrl: string, env: Record<string, string>
     ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`]
     : [];
   const child = spawn(process.execPath, [...startFlags, ...profile, entry], {
-    env: { ...process.env, PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
+    env: { ...shippedEnvironment(), PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
@@ -66,6 +69,12 @@ export async function startNode(databaseUrl: string, env: Record<string, string>
       await once(child, 'exit');
     },
   };
+}
+
+/** Without what somebody has set for a Carillon of their own. */
+export function shippedEnvironment(): NodeJS.ProcessEnv {
+  const settings = /^(CARILLON_.*|PORT|HOST|DATABASE_URL|DATA_DIR|LOG_LEVEL)$/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !settings.test(name)));
 }
 
 /** CPU time that a process has used, milliseconds (Linux). */
