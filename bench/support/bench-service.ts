@@ -110,7 +110,7 @@ export async function databaseNow(pool: pg.Pool): Promise<number> {
   return rows[0].ms;
 }
 
-/** Writes `count` schedules of the noop job straight into the tables, with these next times. */
+/** Writes `count` schedules straight into the tables, of the noop job unless told otherwise, with these next times. */
 export async function insertSchedules(
   pool: pg.Pool,
   options: {
@@ -120,18 +120,20 @@ export async function insertSchedules(
     everyMs?: number;
     firstMs: number;
     spreadMs?: number;
+    job?: { type: string; input: object };
   },
 ): Promise<void> {
   const trigger = options.cron
     ? { kind: 'cron', expressions: [options.cron] }
     : { kind: 'every', everyMs: options.everyMs ?? 86_400_000, offsetMs: 0 };
   const spread = options.spreadMs ?? 0;
+  const job = options.job ?? { type: 'noop', input: {} };
   await pool.query(
     `with s as (
       insert into schedules (id, name, description, labels, trigger, timezone, dst, overlap, catch_up,
         catch_up_window_ms, job_type, job_input, task_queue, timeout_ms, retry, status, version, created_at, updated_at)
       select gen_random_uuid(), $1 || g, '', '{}', $2::jsonb, 'Asia/Shanghai', '{"gap":"run","repeat":"auto"}', 'skip',
-        'latest', 86400000, 'noop', '{}', 'default', 60000,
+        'latest', 86400000, $6, $7::jsonb, 'default', 60000,
         '{"maxAttempts":1,"initialIntervalMs":1000,"maxIntervalMs":1000,"backoffCoefficient":1,"nonRetryableErrorTypes":[]}',
         'active', 1, now(), now()
       from generate_series(1, $3::int) g returning id, substr(name, length($1) + 1)::int as g
@@ -140,6 +142,9 @@ export async function insertSchedules(
     select id, t, t from (
       select id, to_timestamp(($4::float8 + case when $5::float8 > 0 then floor((g::float8 / $3::int) * $5::float8) else 0 end) / 1000) as t from s
     ) x`,
-    [options.prefix, JSON.stringify(trigger), options.count, options.firstMs, spread],
+    [
+      ...[options.prefix, JSON.stringify(trigger), options.count, options.firstMs, spread],
+      ...[job.type, JSON.stringify(job.input)],
+    ],
   );
 }

@@ -51,6 +51,11 @@ async function postgresVersion(): Promise<string> {
   }
 }
 
+/** Whether all of them can be run here. */
+export function hasPrograms(...names: string[]): boolean {
+  return names.every((name) => programVersion(name) !== 'not here');
+}
+
 function programVersion(name: string): string {
   const { status, stdout } = spawnSync(name, ['--version'], { encoding: 'utf8' });
   if (status !== 0) return 'not here';
