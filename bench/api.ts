@@ -1,7 +1,7 @@
 /** The API under load, beside a bare Fastify that writes and reads the same tables. */
 import { migrate } from '../src/db/migrate.ts';
 import { type Bench, type Session, us } from './measurement.ts';
-import { startDatabase, startNode } from './support/bench-service.ts';
+import { cpuMs, startDatabase, startNode } from './support/bench-service.ts';
 import { type LoadRequest, load } from './support/http-load.ts';
 import { startPeer } from './support/peer-program.ts';
 
@@ -15,6 +15,7 @@ type Place = { address: string; ids: string[]; next: number };
 const figures = {
   perSecond: { title: 'answered', unit: 'requests/s' },
   p99Ms: { title: 'p99', unit: 'ms' },
+  cpuMs: { title: 'CPU of the server for each', unit: 'ms' },
 };
 const manner = `Over ${connections} connections, one request at a time on each; both servers up, on databases of one Postgres.`;
 
@@ -23,8 +24,8 @@ export const createBench: Bench = {
   about: `POST /schedules with a cron expression. ${manner}`,
   figures,
   goals: [{ figure: 'perSecond', least: 0.5, against: bare }],
-  secondsAbout: 60,
-  open: ({ isQuick }) => openSession({ expected: 201, request: creation, seconds: isQuick ? 1 : 4 }),
+  secondsAbout: 45,
+  open: ({ isQuick }) => openSession({ expected: 201, request: creation, seconds: isQuick ? 1 : 3 }),
 };
 
 export const readBench: Bench = {
@@ -32,8 +33,8 @@ export const readBench: Bench = {
   about: `GET /schedules/{id} of one of 1,000 schedules. ${manner}`,
   figures,
   goals: [{ figure: 'perSecond', least: 0.7, against: bare }],
-  secondsAbout: 60,
-  open: ({ isQuick }) => openSession({ expected: 200, request: reading, seconds: isQuick ? 1 : 4 }),
+  secondsAbout: 45,
+  open: ({ isQuick }) => openSession({ expected: 200, request: reading, seconds: isQuick ? 1 : 3 }),
 };
 
 async function openSession(measured: {
@@ -58,16 +59,19 @@ async function openSession(measured: {
     const peer = await startPeer<{ address: string }>('bare-server.ts', args);
     closers.push(peer.stop);
     const contenders = [
-      { name: us, place: await settle(node.address) },
-      { name: bare, place: await settle(peer.told.address) },
-    ].map(({ name, place }) => {
-      const round = async (forSeconds = seconds) =>
-        await load(place.address, {
+      { name: us, pid: node.pid, place: await settle(node.address) },
+      { name: bare, pid: peer.pid, place: await settle(peer.told.address) },
+    ].map(({ name, pid, place }) => {
+      const round = async (forSeconds = seconds) => {
+        const usedMs = await cpuMs(pid);
+        const { perSecond, p99Ms, answers } = await load(place.address, {
           connections,
           seconds: forSeconds,
           expected,
           next: () => request(place),
         });
+        return { perSecond, p99Ms, cpuMs: ((await cpuMs(pid)) - usedMs) / answers };
+      };
       return { name, round };
     });
     for (const contender of contenders) await contender.round(seconds / 2);

@@ -29,7 +29,7 @@ export const directoryBackupBench: Bench = {
     'A directory of 256 MiB, half of it one file of noise and half small files of text, to a file. "Stored" is the step perform-backup, on the disk when it ends, which the pipe does not wait for; "stored and read back" the whole run, the start of its process included, against the pipe and then `zstd -dc | tar -t`.',
   figures,
   goals: [{ figure: 'storedPerSecond', least: 0.8, against: tarPeer }],
-  secondsAbout: 60,
+  secondsAbout: 45,
   async open({ isQuick }) {
     const mebibytes = isQuick ? 16 : 256;
     return await withPlace(async ({ folder, node }) => {
@@ -66,7 +66,7 @@ export const databaseBackupBench: Bench = {
     'A database of one table with 400,000 rows, in the custom format of pg_dump, to a file; what is counted are the MiB of its table. "Stored" and "read back" as above, the latter by `pg_restore --list` for the peer.',
   figures,
   goals: [{ figure: 'storedPerSecond', least: 0.8, against: dumpPeer }],
-  secondsAbout: 60,
+  secondsAbout: 45,
   async open({ isQuick }) {
     const source = await startDumpSource();
     if ('absent' in source) {

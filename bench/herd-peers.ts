@@ -56,7 +56,7 @@ async function graphileHerd(jobs: number): Promise<Figures> {
 
 async function pgBossHerd(jobs: number, way: 'work' | 'fetch'): Promise<Figures> {
   return await withDatabase(async (database) => {
-    const args = { url: database.url, jobs, leadMs: 2000 + jobs / 5, way };
+    const args = { url: database.url, jobs, leadMs: 1500 + jobs / 8, way };
     const peer = await startPeer<{ dueMs: number }>('pg-boss-peer.ts', args);
     try {
       const figures = await timed(jobs, {

@@ -117,7 +117,7 @@ export const herdBench: Bench = {
     { figure: 'perSecond', least: 2, against: 'BullMQ' },
     { figure: 'perSecond', least: 0.4, against: 'graphile-worker' },
   ],
-  secondsAbout: 330,
+  secondsAbout: 270,
   async open({ isQuick }) {
     const schedules = isQuick ? 2000 : 20_000;
     const ours = { name: us, round: () => figuresOf({ schedules, others: 0, workers: true }) };

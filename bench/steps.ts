@@ -26,7 +26,7 @@ export const stepsBench: Bench = {
     aloneMs: { title: 'a step of a run alone', unit: 'ms' },
   },
   goals: [],
-  secondsAbout: 75,
+  secondsAbout: 55,
   open: ({ isQuick }) => openSession(isQuick ? 50 : 1000),
 };
 

@@ -25,7 +25,7 @@ export const syncBench: Bench = {
     rssMb: { title: 'RSS of the run, at its most', unit: 'MB' },
   },
   goals: [{ figure: 'rowsPerSecond', least: 0.4, against: copyPeer }],
-  secondsAbout: 75,
+  secondsAbout: 50,
   open: ({ isQuick }) => openSession(isQuick ? 10_000 : 400_000),
 };
 

@@ -3,7 +3,7 @@ import { Pool } from 'undici';
 
 export type LoadRequest = { method: 'GET' | 'POST'; path: string; body?: string };
 
-export type LoadResult = { perSecond: number; p99Ms: number };
+export type LoadResult = { answers: number; perSecond: number; p99Ms: number };
 
 /**
  * An answer with another status than `expected` is a fault: a refusal is fast, and would count as a good answer.
@@ -38,5 +38,6 @@ export async function load(
   }
   const tookSeconds = (performance.now() - startMs) / 1000;
   tookMs.sort((a, b) => a - b);
-  return { perSecond: tookMs.length / tookSeconds, p99Ms: tookMs[Math.floor(tookMs.length * 0.99)]! };
+  const answers = tookMs.length;
+  return { answers, perSecond: answers / tookSeconds, p99Ms: tookMs[Math.floor(answers * 0.99)]! };
 }
