@@ -19,7 +19,7 @@ export async function describeRun(options: { rounds: number; isQuick: boolean })
       CPU: cpus()[0]?.model.trim() ?? 'unknown',
       cores: String(availableParallelism()),
       memory: `${(totalmem() / 2 ** 30).toFixed(1)} GiB`,
-      system: `${type()} ${release()}`,
+      system: `${type()} ${release().split('-')[0]}`,
     },
     versions: {
       Carillon: carillon,
