@@ -1,79 +1,119 @@
-/** `npm run bench`: every measurement with the settings as shipped, as a table beside its goal. About 8 minutes. */
-import { cpus, totalmem } from 'node:os';
-import { catchUp } from './catch-up.ts';
-import { forecast } from './forecast.ts';
-import { herd } from './herd.ts';
-import { idle } from './idle.ts';
-import { lateness } from './lateness.ts';
-import { queue } from './queue.ts';
+/**
+ * `npm run bench`: Carillon and its peers take turns, and what came of it is printed beside its goals and written to
+ * RESULTS.md and bench/results.json. `-- --help` lists the benches and says how long they take. Who fails is told of as such
+ * and has no turn any more; the others go on, and the exit code is 1.
+ */
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { readOptions } from './bench-options.ts';
+import { benches } from './benches.ts';
+import {
+  type Bench,
+  type BenchResult,
+  type Contender,
+  type ContenderResult,
+  type Session,
+  us,
+} from './measurement.ts';
+import {
+  benchText,
+  cautionsOf,
+  figureOf,
+  goalsText,
+  number,
+  type RunDescription,
+  resultsPage,
+} from './report.ts';
+import { describeRun } from './support/machine.ts';
 
-const rounds = 3;
-
-type Row = { measure: string; figure: string; goal: string; reached: boolean };
-
-const rows: Row[] = [];
-
-function tell(measure: string, value: number, unit: string, goal: { least?: number; most?: number }): void {
-  const reached =
-    value >= (goal.least ?? Number.NEGATIVE_INFINITY) && value <= (goal.most ?? Number.POSITIVE_INFINITY);
-  const bound = goal.least === undefined ? `≤ ${goal.most}` : `≥ ${goal.least}`;
-  const digits = value >= 1000 ? 0 : 2;
-  rows.push({ measure, figure: `${value.toFixed(digits)} ${unit}`, goal: `${bound} ${unit}`, reached });
-  console.log(`${measure}: ${value.toFixed(digits)} ${unit} (goal ${bound})`);
+const options = readOptions(process.argv.slice(2), benches);
+if ('text' in options) {
+  console[options.isFault ? 'error' : 'log'](options.text);
+  process.exit(options.isFault ? 1 : 0);
 }
 
-/** Disks and neighbours have moods: the median of a few rounds, each on a fresh database. */
-async function median<T>(measure: () => Promise<T>, by: (result: T) => number): Promise<T> {
-  const results: T[] = [];
-  for (let round = 0; round < rounds; round += 1) results.push(await measure());
-  results.sort((a, b) => by(a) - by(b));
-  return results[Math.floor(rounds / 2)]!;
+const run = await describeRun(options);
+const described = [...Object.entries(run.machine), ...Object.entries(run.versions)];
+console.log(described.map(([name, value]) => `${name} ${value}`).join(', '));
+console.log(`load ${number(run.loadAtStart)} on ${run.cores} cores`);
+
+const results: Measured[] = [];
+for (const bench of options.benches) {
+  console.log(`\n# ${bench.name}\n${bench.about}\n`);
+  const result = await measure(bench, options);
+  console.log(`\n${benchText(result)}\n(${Math.round(result.seconds)} s)`);
+  results.push(result);
 }
 
-console.log(
-  `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`,
-);
+console.log(`\n# Goals\n${goalsText(results)}`);
+for (const caution of cautionsOf(run)) console.log(`\n${caution}`);
+if (options.writes) await write(run, results);
+process.exit(results.some(({ hasFailed }) => hasFailed) ? 1 : 0);
 
-const dispatched = await median(
-  () => herd({ schedules: 20_000, others: 0, workers: false }),
-  (r) => r.seconds,
-);
-tell('herd of 20,000: dispatched, workers off', dispatched.perSecond, 'fires/s', { least: 15_000 });
+type Measured = BenchResult & { hasFailed: boolean };
 
-const executed = await median(
-  () => herd({ schedules: 20_000, others: 0, workers: true }),
-  (r) => r.seconds,
-);
-tell('herd of 20,000: executed and recorded', executed.perSecond, 'runs/s', { least: 8000 });
+async function measure(bench: Bench, { rounds, isQuick }: { rounds: number; isQuick: boolean }) {
+  const { name, about, figures, goals } = bench;
+  const startedAt = performance.now();
+  const result: Measured = { name, about, figures, goals, contenders: [], seconds: 0, hasFailed: false };
+  let session: Session | undefined;
+  try {
+    session = await bench.open({ isQuick });
+    const { contenders } = session;
+    result.contenders = contenders.map(({ round: _, ...contender }) => ({ ...contender, rounds: [] }));
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const [index, contender] of contenders.entries()) {
+        await takeTurn(contender, result.contenders[index]!, result, `${round}/${rounds}`);
+      }
+    }
+  } catch (error) {
+    result.fault = failed(result, error);
+  } finally {
+    await session?.close().catch((error) => failed(result, error));
+  }
+  result.seconds = (performance.now() - startedAt) / 1000;
+  return result;
+}
 
-const crowded = await median(
-  () => herd({ schedules: 20_000, others: 1_000_000, workers: true }),
-  (r) => r.seconds,
-);
-tell('the same beside 1,000,000 others: time', crowded.seconds / executed.seconds, '×', { most: 1.3 });
+async function takeTurn(
+  contender: Contender,
+  record: ContenderResult,
+  result: Measured,
+  turn: string,
+): Promise<void> {
+  if (record.absent !== undefined) return;
+  try {
+    const measured = await contender.round!();
+    record.rounds.push(measured);
+    const told = Object.entries(measured).map(([figure, value]) => {
+      const kind = result.figures[figure]!;
+      return `${kind.title} ${number(value)} ${kind.unit}`;
+    });
+    console.log(`  ${turn} ${contender.name}: ${told.join(', ')}`);
+  } catch (error) {
+    record.absent = `it failed in round ${turn}: ${failed(result, error)}`;
+  }
+}
 
-const drained = await median(
-  () => queue({ tasks: 50_000, batchSize: 10, http: false }),
-  (r) => -r.drainedPerSecond,
-);
-tell('queue of 50,000: tasks that do nothing', drained.drainedPerSecond, 'tasks/s', { least: 5000 });
+function failed(result: Measured, error: unknown): string {
+  console.error(error);
+  result.hasFailed = true;
+  return error instanceof Error ? error.message : String(error);
+}
 
-const late = await lateness({ perSecond: 100, seconds: 20 });
-tell('lateness at 100 fires/s: p50', late.p50Ms, 'ms', { most: 15 });
-tell('lateness at 100 fires/s: p99', late.p99Ms, 'ms', { most: 100 });
-
-const idling = await idle({ schedules: 100_000, seconds: 30 });
-tell('idle with 100,000 schedules: CPU', idling.cpuPercentOfCore, '% of a core', { most: 2 });
-tell('idle with 100,000 schedules: RSS', idling.rssMb, 'MB', { most: 200 });
-
-const caught = await catchUp({ schedules: 10_000, missedEach: 1000 });
-tell('10,000 schedules that each missed 1,000 fires: behind for', caught.seconds, 's', { most: 60 });
-tell('a live schedule beside them: most behind', caught.liveLatenessMsMost / 1000, 's', { most: 2 });
-tell('RSS beside them', caught.rssMbMost, 'MB', { most: 400 });
-
-const foreseen = await forecast({ schedules: 100_000 });
-tell('forecast of a day of 100,000 schedules', foreseen.forecastMs / 1000, 's', { most: 5 });
-tell('slowest answer of the API beside it', foreseen.slowestAnswerMs, 'ms', { most: 100 });
-
-console.log();
-console.table(rows);
+/** Every round is kept, so that anyone may compute otherwise; and the medians of ours, to compare two runs by eye. */
+async function write(run: RunDescription, results: readonly BenchResult[]): Promise<void> {
+  const ours = results.map(({ name, figures, contenders }) => {
+    const contender = contenders.find((each) => each.name === us);
+    const medians = Object.keys(figures).flatMap((figure) => {
+      const spread = contender && figureOf(contender, figure);
+      return spread === undefined ? [] : [[figure, spread.median] as const];
+    });
+    return [name, Object.fromEntries(medians)];
+  });
+  const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+  const json = { ...run, ours: Object.fromEntries(ours), results };
+  await writeFile(file('./results.json'), `${JSON.stringify(json, null, 2)}\n`);
+  await writeFile(file('../RESULTS.md'), resultsPage(run, results));
+  console.log('\nwritten: RESULTS.md, bench/results.json');
+}

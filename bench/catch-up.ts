@@ -2,6 +2,7 @@
  * After an outage: many schedules that each missed many fires start again, beside one that is live.
  * `node bench/catch-up.ts [schedules 10000] [missed each 1000]`
  */
+import { type Bench, sessionOf, us } from './measurement.ts';
 import {
   cpuMs,
   databaseNow,
@@ -99,6 +100,35 @@ export async function catchUp(options: { schedules: number; missedEach: number }
     await database.stop();
   }
 }
+
+export const catchUpBench: Bench = {
+  name: 'catch-up',
+  about:
+    '10,000 schedules that each missed 1,000 fires while nothing ran, a third of them with each policy, beside a live one of every second: from the start of the node until none is behind.',
+  figures: {
+    seconds: { title: 'behind for', unit: 's' },
+    liveLatenessSeconds: { title: 'the live one, most behind', unit: 's' },
+    rssMb: { title: 'RSS, at its most', unit: 'MB' },
+  },
+  goals: [
+    { figure: 'seconds', most: 60 },
+    { figure: 'liveLatenessSeconds', most: 2 },
+    { figure: 'rssMb', most: 400 },
+  ],
+  secondsAbout: 180,
+  isExtra: true,
+  async open({ isQuick }) {
+    const round = async () => {
+      const result = await catchUp({ schedules: isQuick ? 500 : 10_000, missedEach: isQuick ? 100 : 1000 });
+      return {
+        seconds: result.seconds,
+        liveLatenessSeconds: result.liveLatenessMsMost / 1000,
+        rssMb: result.rssMbMost,
+      };
+    };
+    return sessionOf({ name: us, round });
+  },
+};
 
 if (import.meta.main) {
   const [schedules = '10000', missedEach = '1000'] = process.argv.slice(2);

@@ -1,4 +1,5 @@
 /** A forecast over many schedules, and what the rest of the service feels of it. */
+import { type Bench, sessionOf, us } from './measurement.ts';
 import { databaseNow, insertSchedules, pause, startDatabase, startNode } from './support/bench-service.ts';
 
 export type ForecastResult = {
@@ -64,6 +65,28 @@ export async function forecast(options: { schedules: number }): Promise<Forecast
     await database.stop();
   }
 }
+
+export const forecastBench: Bench = {
+  name: 'forecast',
+  about: 'GET /forecast of a day of 100,000 schedules, and the slowest answer of /healthz beside it.',
+  figures: {
+    seconds: { title: 'forecast', unit: 's' },
+    slowestAnswerMs: { title: 'slowest answer beside it', unit: 'ms' },
+  },
+  goals: [
+    { figure: 'seconds', most: 5 },
+    { figure: 'slowestAnswerMs', most: 100 },
+  ],
+  secondsAbout: 100,
+  isExtra: true,
+  async open({ isQuick }) {
+    const round = async () => {
+      const result = await forecast({ schedules: isQuick ? 2000 : 100_000 });
+      return { seconds: result.forecastMs / 1000, slowestAnswerMs: result.slowestAnswerMs };
+    };
+    return sessionOf({ name: us, round });
+  },
+};
 
 if (import.meta.main) {
   const [schedules = '100000'] = process.argv.slice(2);

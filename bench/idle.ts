@@ -1,45 +1,70 @@
 /** What the service costs while nothing is due. */
+import { type Bench, type Session, us } from './measurement.ts';
 import {
   cpuMs,
   databaseNow,
   insertSchedules,
   pause,
+  postgresCpuMs,
   rssMb,
   startDatabase,
   startNode,
 } from './support/bench-service.ts';
 
-export type IdleResult = { schedules: number; seconds: number; cpuPercentOfCore: number; rssMb: number };
+/** Past the start and its garbage. */
+const warmUpMs = 15_000;
 
-export async function idle(options: { schedules: number; seconds: number }): Promise<IdleResult> {
+export const idleBench: Bench = {
+  name: 'idle',
+  about:
+    '1,000,000 schedules of which none is due within a day: what the process uses, and its Postgres, over 6 s.',
+  figures: {
+    cpuPercent: { title: 'CPU of the service', unit: '% of a core' },
+    postgresCpuPercent: { title: 'CPU of Postgres for it', unit: '% of a core' },
+    rssMb: { title: 'RSS of the service', unit: 'MB' },
+  },
+  goals: [{ figure: 'cpuPercent', most: 2 }],
+  secondsAbout: 90,
+  open: ({ isQuick }) => openSession(isQuick ? 10_000 : 1_000_000, isQuick ? 3 : 6),
+};
+
+async function openSession(schedules: number, seconds: number): Promise<Session> {
   const database = await startDatabase();
+  const { pool } = database;
   try {
-    const { pool } = database;
     const firstMs = (await databaseNow(pool)) + 86_400_000;
-    await insertSchedules(pool, { prefix: 'idle-', count: options.schedules, firstMs, spreadMs: 86_400_000 });
+    for (let done = 0; done < schedules; done += 100_000) {
+      const count = Math.min(100_000, schedules - done);
+      await insertSchedules(pool, { prefix: `idle-${done}-`, count, firstMs, spreadMs: 86_400_000 });
+    }
     await pool.query('vacuum analyze');
+    await pool.query('checkpoint');
     const node = await startNode(database.url);
-    try {
-      // Past the start and its garbage.
-      await pause(15_000);
-      const before = await cpuMs(node.pid);
+    await pause(warmUpMs);
+    const round = async () => {
+      const [before, postgresBefore] = [await cpuMs(node.pid), await postgresCpuMs(pool)];
       const startedAt = performance.now();
-      await pause(options.seconds * 1000);
+      await pause(seconds * 1000);
       const used = (await cpuMs(node.pid)) - before;
+      let postgresUsed = 0;
+      for (const [name, ms] of await postgresCpuMs(pool)) {
+        // The statistics and vacuums of a million rows just written are not what idling costs.
+        if (name.startsWith('carillon')) postgresUsed += Math.max(0, ms - (postgresBefore.get(name) ?? 0));
+      }
+      const tookMs = performance.now() - startedAt;
       return {
-        ...options,
-        cpuPercentOfCore: (100 * used) / (performance.now() - startedAt),
+        cpuPercent: (100 * used) / tookMs,
+        postgresCpuPercent: (100 * postgresUsed) / tookMs,
         rssMb: await rssMb(node.pid),
       };
-    } finally {
+    };
+    const close = async () => {
       await node.stop();
-    }
-  } finally {
+      await database.stop();
+    };
+    return { contenders: [{ name: us, round }], close };
+  } catch (error) {
     await database.stop();
+    throw error;
   }
-}
-
-if (import.meta.main) {
-  const [schedules = '100000', seconds = '30'] = process.argv.slice(2);
-  console.log(await idle({ schedules: Number(schedules), seconds: Number(seconds) }));
 }

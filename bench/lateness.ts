@@ -1,59 +1,70 @@
-/** Lateness: from the nominal time to the start, with fires spread evenly. */
+/** Lateness: from the nominal time to the start, with fires spread evenly over the seconds. */
+import { type Bench, type Figures, type Session, us } from './measurement.ts';
 import { databaseNow, insertSchedules, pause, startDatabase, startNode } from './support/bench-service.ts';
 
-export type LatenessResult = {
-  perSecond: number;
-  seconds: number;
-  runs: number;
-  p50Ms: number;
-  p99Ms: number;
-  maxMs: number;
+/** The first seconds warm everything up and are not counted. */
+const warmUpMs = 5000;
+/** After the last nominal time of a round, for its runs to end. */
+const settleMs = 500;
+
+const figures = {
+  p50Ms: { title: 'late, p50', unit: 'ms' },
+  p99Ms: { title: 'late, p99', unit: 'ms' },
+  maxMs: { title: 'late, most', unit: 'ms' },
 };
 
-/** `perSecond` schedules that fire once a second each, their times spread over the second. */
-export async function lateness(options: { perSecond: number; seconds: number }): Promise<LatenessResult> {
+/** A round is `seconds` of fires, `perSecond` of them in each. */
+function latenessBench(perSecond: number, seconds: number, p99MsMost?: number): Bench {
+  return {
+    name: `lateness-${perSecond}`,
+    about: `${perSecond} ${perSecond === 1 ? 'schedule that fires' : 'schedules that fire'} once a second, each at a moment of its own: from the nominal time to the start of the run, over ${seconds} s.`,
+    figures,
+    goals: p99MsMost === undefined ? [] : [{ figure: 'p99Ms', most: p99MsMost }],
+    secondsAbout: 15 + 5 * seconds,
+    open: ({ isQuick }) => openSession(perSecond, isQuick ? 3 : seconds),
+  };
+}
+
+export const latenessBenches = [
+  latenessBench(1, 6),
+  latenessBench(100, 8, 50),
+  latenessBench(1000, 8, 150),
+] as const;
+
+async function openSession(perSecond: number, seconds: number): Promise<Session> {
   const database = await startDatabase();
+  const { pool } = database;
   try {
-    const { pool } = database;
     const node = await startNode(database.url);
-    try {
-      // The trigger's offset is what spreads them; every schedule has its own.
-      const firstMs = Math.ceil((await databaseNow(pool)) / 1000 + 2) * 1000;
-      await insertSchedules(pool, {
-        prefix: 'even-',
-        count: options.perSecond,
-        everyMs: 1000,
-        firstMs,
-        spreadMs: 1000,
-      });
-      await pool.query(`update schedules set trigger = jsonb_build_object('kind', 'every', 'everyMs', 1000,
-        'offsetMs', (extract(epoch from next_run_at) * 1000)::bigint % 1000) from schedule_states h where h.schedule_id = id`);
-      // The first seconds warm everything up and are not counted.
-      const fromMs = firstMs + 5000;
-      const untilMs = fromMs + options.seconds * 1000;
-      await pause(untilMs + 1000 - (await databaseNow(pool)));
+    const firstMs = Math.ceil((await databaseNow(pool)) / 1000 + 2) * 1000;
+    const times = { everyMs: 1000, firstMs, spreadMs: 1000 };
+    await insertSchedules(pool, { prefix: 'even-', count: perSecond, ...times });
+    // The trigger's offset is what spreads them; every schedule has its own.
+    await pool.query(`update schedules set trigger = jsonb_build_object('kind', 'every', 'everyMs', 1000,
+      'offsetMs', (extract(epoch from next_run_at) * 1000)::bigint % 1000) from schedule_states h where h.schedule_id = id`);
+    let fromMs = firstMs + warmUpMs;
+    const round = async (): Promise<Figures> => {
+      const untilMs = fromMs + seconds * 1000;
+      await pause(Math.max(0, untilMs + settleMs - (await databaseNow(pool))));
       const { rows } = await pool.query(
         `select count(*)::int as runs, count(*) filter (where status = 'succeeded')::int as succeeded,
           percentile_cont(array[0.5, 0.99, 1]) within group (order by extract(epoch from started_at - scheduled_for) * 1000) as p
         from runs where scheduled_for >= to_timestamp($1::float8 / 1000) and scheduled_for < to_timestamp($2::float8 / 1000)`,
         [fromMs, untilMs],
       );
+      fromMs = untilMs;
       const { runs, succeeded, p } = rows[0];
-      if (runs !== options.perSecond * options.seconds || succeeded !== runs) {
-        throw new Error(
-          `expected ${options.perSecond * options.seconds} succeeded runs, found ${succeeded} of ${runs}`,
-        );
-      }
-      return { ...options, runs, p50Ms: p[0], p99Ms: p[1], maxMs: p[2] };
-    } finally {
+      if (runs !== perSecond * seconds || succeeded !== runs)
+        throw new Error(`expected ${perSecond * seconds} succeeded runs, found ${succeeded} of ${runs}`);
+      return { p50Ms: p[0], p99Ms: p[1], maxMs: p[2] };
+    };
+    const close = async () => {
       await node.stop();
-    }
-  } finally {
+      await database.stop();
+    };
+    return { contenders: [{ name: us, round }], close };
+  } catch (error) {
     await database.stop();
+    throw error;
   }
-}
-
-if (import.meta.main) {
-  const [perSecond = '100', seconds = '20'] = process.argv.slice(2);
-  console.log(await lateness({ perSecond: Number(perSecond), seconds: Number(seconds) }));
 }

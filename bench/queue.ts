@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Bench, sessionOf, us } from './measurement.ts';
 import {
   type BenchNode,
   cpuMs,
@@ -121,6 +122,26 @@ async function ended(node: BenchNode, id: string): Promise<EndedRun> {
     await pause(100);
   }
 }
+
+export const queueBench: Bench = {
+  name: 'queue',
+  about:
+    'A queue of 50,000 tasks that do nothing, ten at once: put there over the API in requests of 1,000, and drained by one run.',
+  figures: {
+    drainedPerSecond: { title: 'drained', unit: 'tasks/s' },
+    enqueuedPerSecond: { title: 'put there', unit: 'tasks/s' },
+  },
+  goals: [{ figure: 'drainedPerSecond', least: 5000 }],
+  secondsAbout: 120,
+  isExtra: true,
+  async open({ isQuick }) {
+    const round = async () => {
+      const result = await queue({ tasks: isQuick ? 2000 : 50_000, batchSize: 10, http: false });
+      return { drainedPerSecond: result.drainedPerSecond, enqueuedPerSecond: result.enqueuedPerSecond };
+    };
+    return sessionOf({ name: us, round });
+  },
+};
 
 if (import.meta.main) {
   const [tasks = '50000', batchSize = '10', finished = '0'] = process.argv.slice(2);

@@ -1,22 +1,14 @@
-/** A large table to an empty one of another database: how fast, in how much memory, and beside a plain COPY | COPY. */
-import { spawn, spawnSync } from 'node:child_process';
+/** A large table to an empty one of another database, beside a plain COPY into a COPY. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
-import { type BenchDatabase, pause, rssMb, startDatabase, startNode } from './support/bench-service.ts';
+import { type Bench, type Session, us } from './measurement.ts';
+import { type BenchDatabase, startDatabase, startNode } from './support/bench-service.ts';
+import { hasPrograms } from './support/machine.ts';
+import { call, runOnce } from './support/run-call.ts';
 
-export type SyncResult = {
-  rows: number;
-  /** From the trigger to the recorded end of the run. */
-  seconds: number;
-  rowsPerSecond: number;
-  /** Of the process of the run, at its most. */
-  rssMb: number;
-  /** The same rows by `COPY … TO STDOUT` into `COPY … FROM STDIN`; null where there is no psql. */
-  copySeconds: number | null;
-  ratio: number | null;
-};
+const copyPeer = 'COPY | COPY';
 
 const table = `create table orders (id bigint primary key, customer integer not null, name text not null,
   amount numeric(12,2) not null, note text, changed timestamptz not null)`;
@@ -24,32 +16,78 @@ const fill = `insert into orders select g, g % 10000, 'order number ' || g, g * 
   'a note of some length about ' || g end, '2026-01-01T00:00:00Z'::timestamptz + g * interval '1 millisecond'
   from generate_series(1, $1::int) g`;
 
-export async function sync(options: { rows: number }): Promise<SyncResult> {
+export const syncBench: Bench = {
+  name: 'sync',
+  about:
+    'A table of 400,000 rows to an empty one of another database on the same server, with a primary key on both. Ours from the trigger to the end of the run, the start of its process included; the peer is psql twice with a pipe between.',
+  figures: {
+    rowsPerSecond: { title: 'copied', unit: 'rows/s' },
+    rssMb: { title: 'RSS of the run, at its most', unit: 'MB' },
+  },
+  goals: [{ figure: 'rowsPerSecond', least: 0.4, against: copyPeer }],
+  secondsAbout: 50,
+  open: ({ isQuick }) => openSession(isQuick ? 10_000 : 400_000),
+};
+
+async function openSession(rows: number): Promise<Session> {
   const database = await startDatabase();
   try {
     const from = await createPlace(database, 'bench_from');
     const to = await createPlace(database, 'bench_to');
     await withClient(from, async (client) => {
-      await client.query(fill, [options.rows]);
+      await client.query(fill, [rows]);
       await client.query('create index on orders (changed, id)');
       await client.query('vacuum analyze orders');
     });
-    const copySeconds = await copy(from, to);
-    await withClient(to, (client) => client.query('truncate orders'));
-    await database.pool.query('checkpoint');
-    const measured = await run(database, from, to);
-    const { rows } = await withClient(to, (client) => client.query('select count(*)::int as n from orders'));
-    if (rows[0].n !== options.rows) throw new Error(`${rows[0].n} rows arrived`);
-    return {
-      rows: options.rows,
-      ...measured,
-      rowsPerSecond: options.rows / measured.seconds,
-      copySeconds,
-      ratio: copySeconds === null ? null : copySeconds / measured.seconds,
+    const node = await startNode(database.url);
+    const password = new URL(from).password;
+    await call(node, '/secrets/db', { value: decodeURIComponent(password) }, 'PUT');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: It is a reference to a secret.
+    const hidden = (url: string) => url.replace(`:${password}@`, ':${secret:db}@');
+    let turn = 0;
+    const ours = async () => {
+      turn += 1;
+      await clear(database, to);
+      const input = {
+        source: { url: hidden(from), table: 'orders', watermark: 'changed', key: 'id' },
+        target: { url: hidden(to), table: 'orders' },
+      };
+      const ran = await runOnce(node, `sync-${turn}`, { type: 'sync', input });
+      await checkArrived(to, rows);
+      return { rowsPerSecond: rows / ran.seconds, rssMb: ran.rssMb };
     };
-  } finally {
+    const peer = async () => {
+      await clear(database, to);
+      const seconds = await copy(from, to);
+      await checkArrived(to, rows);
+      return { rowsPerSecond: rows / seconds };
+    };
+    const contenders = [
+      { name: us, round: ours },
+      { name: copyPeer, round: peer, ...(!hasPrograms('psql') && { absent: 'there is no psql here' }) },
+    ];
+    const close = async () => {
+      await node.stop();
+      await database.stop();
+    };
+    return { contenders, close };
+  } catch (error) {
     await database.stop();
+    throw error;
   }
+}
+
+/** What is left to write of the last round is not what this one costs. */
+async function clear(database: BenchDatabase, to: string): Promise<void> {
+  await withClient(to, (client) => client.query('truncate orders'));
+  await database.pool.query('checkpoint');
+}
+
+async function checkArrived(to: string, rows: number): Promise<void> {
+  const { rows: counted } = await withClient(to, (client) =>
+    client.query('select count(*)::int as n from orders'),
+  );
+  if (counted[0].n !== rows) throw new Error(`${counted[0].n} rows arrived of ${rows}`);
 }
 
 async function createPlace(database: BenchDatabase, name: string): Promise<string> {
@@ -70,45 +108,8 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
-async function run(
-  database: BenchDatabase,
-  from: string,
-  to: string,
-): Promise<{ seconds: number; rssMb: number }> {
-  const node = await startNode(database.url);
-  try {
-    const password = new URL(from).password;
-    await call(`${node.address}/secrets/db`, { value: decodeURIComponent(password) }, 'PUT');
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: It is a reference to a secret.
-    const hidden = (url: string) => url.replace(`:${password}@`, ':${secret:db}@');
-    const input = {
-      source: { url: hidden(from), table: 'orders', watermark: 'changed', key: 'id' },
-      target: { url: hidden(to), table: 'orders' },
-    };
-    await call(`${node.address}/schedules`, {
-      name: 's',
-      at: '2999-01-01T00:00:00Z',
-      job: { type: 'sync', input },
-    });
-    const startedAt = performance.now();
-    const { id } = await call(`${node.address}/schedules/s/trigger`, {});
-    let most = 0;
-    for (;;) {
-      for (const pid of await childrenOf(node.pid)) most = Math.max(most, await rssMb(pid).catch(() => 0));
-      const ended = await call(`${node.address}/runs/${id}`);
-      if (ended.status === 'failed') throw new Error(JSON.stringify(ended.error));
-      if (ended.status === 'succeeded')
-        return { seconds: (performance.now() - startedAt) / 1000, rssMb: most };
-      await pause(50);
-    }
-  } finally {
-    await node.stop();
-  }
-}
-
-/** The peer: psql twice, and a pipe. */
-async function copy(from: string, to: string): Promise<number | null> {
-  if (spawnSync('psql', ['--version']).status !== 0) return null;
+/** Seconds from the start of both programs to the end of both. */
+async function copy(from: string, to: string): Promise<number> {
   const start = (url: string, command: string, stdio: 'ignore' | 'pipe') =>
     spawn('psql', ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', '--command', command, url], {
       stdio: [stdio, 'pipe', 'inherit'],
@@ -120,22 +121,4 @@ async function copy(from: string, to: string): Promise<number | null> {
   await pipeline(out.stdout!, into.stdin!);
   for (const [code] of await ended) if (code !== 0) throw new Error(`psql ended with ${code}`);
   return (performance.now() - startedAt) / 1000;
-}
-
-type Answer = { id: string; status: string; error: unknown };
-
-async function call(url: string, body?: object, method = 'POST'): Promise<Answer> {
-  const response = await fetch(url, body === undefined ? {} : { method, body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
-  return (await response.json()) as Answer;
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  return text.split(' ').filter(Boolean).map(Number);
-}
-
-if (import.meta.main) {
-  const [rows = '1000000'] = process.argv.slice(2);
-  console.log(await sync({ rows: Number(rows) }));
 }

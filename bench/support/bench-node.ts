@@ -1,6 +1,6 @@
 /**
- * A node of the service as shipped, in a process of its own, with two more job types: `noop`, which does nothing, and
- * `noop-queue`, a `queue` whose tasks call nobody.
+ * A node of the service as shipped, in a process of its own, with three more job types: `noop`, which does nothing,
+ * `steps`, which does nothing in so many steps, and `noop-queue`, a `queue` whose tasks call nobody.
  * Started by `bench-service.ts`; tells its address and pid on the first line of its output.
  */
 import pino from 'pino';
@@ -14,10 +14,7 @@ import { createQueueJob } from '../../src/jobs/queue/queue-job.ts';
 import { redactUrls } from '../../src/secrets/redaction.ts';
 import { releaseStartMemory } from '../../src/start-memory.ts';
 
-const noop = defineJob({
-  type: 'noop',
-  description: 'Does nothing, for measuring what everything else costs.',
-  input: z.strictObject({}),
+const manner = {
   output: z.strictObject({}),
   taskQueue: 'default',
   retry: {
@@ -28,8 +25,25 @@ const noop = defineJob({
     nonRetryableErrorTypes: [],
   },
   timeoutMs: 60_000,
+};
+const noop = defineJob({
+  type: 'noop',
+  description: 'Does nothing, for measuring what everything else costs.',
+  input: z.strictObject({}),
+  ...manner,
   example: {},
   run: async () => ({}),
+});
+const steps = defineJob({
+  type: 'steps',
+  description: 'Does nothing, in so many steps.',
+  input: z.strictObject({ steps: z.int().min(0) }),
+  ...manner,
+  example: { steps: 3 },
+  async run(context, input) {
+    for (let step = 0; step < input.steps; step += 1) await context.step(`step-${step}`, async () => null);
+    return {};
+  },
 });
 
 const config = loadConfig(process.env);
@@ -56,7 +70,7 @@ const service = await startService({
   databaseUrl: config.databaseUrl!,
   logger,
   version: 'bench',
-  moreJobs: [noop, noopQueue],
+  moreJobs: [noop, steps, noopQueue],
 });
 releaseStartMemory();
 process.stdout.write(`${JSON.stringify({ address: service.address, pid: process.pid })}\n`);

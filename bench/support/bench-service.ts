@@ -13,11 +13,14 @@ import { migrate } from '../../src/db/migrate.ts';
 
 export type BenchDatabase = { url: string; pool: pg.Pool; stop(): Promise<void> };
 
-/** The embedded Postgres with the settings as shipped (fsync on), in a temporary folder; migrated and empty. */
-export async function startDatabase(): Promise<BenchDatabase> {
+/**
+ * The embedded Postgres with the settings as shipped (fsync on), in a temporary folder; migrated, and without a
+ * schedule. `isEmpty`: not even migrated, for others than Carillon.
+ */
+export async function startDatabase({ isEmpty = false } = {}): Promise<BenchDatabase> {
   const dataDir = await mkdtemp(join(tmpdir(), 'carillon-bench-'));
   const server = await startEmbeddedPostgres({ dataDir, log: { info: () => {}, warn: console.warn } });
-  await migrate(server.url);
+  if (!isEmpty) await migrate(server.url);
   // As the house reads it: what polls for the end of a herd must not read the whole history each time.
   const pool = new pg.Pool({ connectionString: server.url, max: 4, options: '-c enable_seqscan=off' });
   // The server's end cuts connections that the pool is still closing.
@@ -33,11 +36,11 @@ export async function startDatabase(): Promise<BenchDatabase> {
   };
 }
 
-/** The flags of `npm start`, so that what is measured is what is shipped. */
-const startFlags = /node (.*?) ?src\/main\.ts/
+/** The flags of `npm start`, so that what is measured is what is shipped; without the settings of somebody's own. */
+export const startFlags = /node (.*?) ?src\/main\.ts/
   .exec(packageJson.scripts.start)![1]!
   .split(' ')
-  .filter(Boolean);
+  .filter((flag) => flag !== '' && !flag.startsWith('--env-file'));
 
 export type BenchNode = { address: string; pid: number; stop(): Promise<void> };
 
@@ -47,7 +50,7 @@ export async function startNode(databaseUrl: string, env: Record<string, string>
     ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`]
     : [];
   const child = spawn(process.execPath, [...startFlags, ...profile, entry], {
-    env: { ...process.env, PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
+    env: { ...shippedEnvironment(), PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
@@ -67,6 +70,12 @@ export async function startNode(databaseUrl: string, env: Record<string, string>
       await once(child, 'exit');
     },
   };
+}
+
+/** Without what somebody has set for a Carillon of their own. */
+export function shippedEnvironment(): NodeJS.ProcessEnv {
+  const settings = /^(CARILLON_.*|PORT|HOST|DATABASE_URL|DATA_DIR|LOG_LEVEL)$/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !settings.test(name)));
 }
 
 /** CPU time that a process has used, milliseconds (Linux). */
@@ -102,7 +111,7 @@ export async function databaseNow(pool: pg.Pool): Promise<number> {
   return rows[0].ms;
 }
 
-/** Writes `count` schedules of the noop job straight into the tables, with these next times. */
+/** Writes `count` schedules straight into the tables, of the noop job unless told otherwise, with these next times. */
 export async function insertSchedules(
   pool: pg.Pool,
   options: {
@@ -112,18 +121,20 @@ export async function insertSchedules(
     everyMs?: number;
     firstMs: number;
     spreadMs?: number;
+    job?: { type: string; input: object };
   },
 ): Promise<void> {
   const trigger = options.cron
     ? { kind: 'cron', expressions: [options.cron] }
     : { kind: 'every', everyMs: options.everyMs ?? 86_400_000, offsetMs: 0 };
   const spread = options.spreadMs ?? 0;
+  const job = options.job ?? { type: 'noop', input: {} };
   await pool.query(
     `with s as (
       insert into schedules (id, name, description, labels, trigger, timezone, dst, overlap, catch_up,
         catch_up_window_ms, job_type, job_input, task_queue, timeout_ms, retry, status, version, created_at, updated_at)
       select gen_random_uuid(), $1 || g, '', '{}', $2::jsonb, 'Asia/Shanghai', '{"gap":"run","repeat":"auto"}', 'skip',
-        'latest', 86400000, 'noop', '{}', 'default', 60000,
+        'latest', 86400000, $6, $7::jsonb, 'default', 60000,
         '{"maxAttempts":1,"initialIntervalMs":1000,"maxIntervalMs":1000,"backoffCoefficient":1,"nonRetryableErrorTypes":[]}',
         'active', 1, now(), now()
       from generate_series(1, $3::int) g returning id, substr(name, length($1) + 1)::int as g
@@ -132,6 +143,9 @@ export async function insertSchedules(
     select id, t, t from (
       select id, to_timestamp(($4::float8 + case when $5::float8 > 0 then floor((g::float8 / $3::int) * $5::float8) else 0 end) / 1000) as t from s
     ) x`,
-    [options.prefix, JSON.stringify(trigger), options.count, options.firstMs, spread],
+    [
+      ...[options.prefix, JSON.stringify(trigger), options.count, options.firstMs, spread],
+      ...[job.type, JSON.stringify(job.input)],
+    ],
   );
 }

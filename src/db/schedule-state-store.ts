@@ -6,18 +6,6 @@ import { scheduleStates } from './schema.ts';
 
 const toDateOrNull = (ms: number | null) => (ms === null ? null : new Date(ms));
 
-export async function insertState(
-  tx: Tx,
-  id: string,
-  next: { atMs: number; dueAtMs: number } | null,
-): Promise<void> {
-  await tx.insert(scheduleStates).values({
-    scheduleId: id,
-    nextRunAt: toDateOrNull(next?.atMs ?? null),
-    dueAt: toDateOrNull(next?.dueAtMs ?? null),
-  });
-}
-
 /** Sets (or with null, takes away) the next time of a locked schedule; a fault is over with it. */
 export async function setNext(
   tx: Tx,

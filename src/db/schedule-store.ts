@@ -1,5 +1,5 @@
 /** The `schedules` table, and the reading of it together with its hot row. */
-import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, lt, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
@@ -9,8 +9,9 @@ import type { Told } from '../schedules/schedule-version.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
 import { pageOf } from './keyset-page.ts';
+import { columnsOf, prepareRows } from './prepared-rows.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
-import { recordDeletion, tell, tellNext } from './schedule-version-store.ts';
+import { recordDeletion, tell } from './schedule-version-store.ts';
 import { scheduleStates, schedules } from './schema.ts';
 
 /** A schedule and the id of the run that ended last. */
@@ -18,14 +19,18 @@ export type StoredSchedule = Schedule & { lastRunId: string | null };
 
 const selection = { schedule: schedules, state: scheduleStates };
 
+const whole = sql`select ${columnsOf(schedules, 's')}, ${columnsOf(scheduleStates, 'h')}
+  from schedules s join schedule_states h on h.schedule_id = s.id`;
+const byId = prepareRows('schedule_by_id', selection, sql`${whole} where s.id = ${sql.placeholder('ref')}`);
+const byName = prepareRows(
+  'schedule_by_name',
+  selection,
+  sql`${whole} where s.name = ${sql.placeholder('ref')}`,
+);
+
 /** Null when there is none. `ref` is an id or a name. */
 export async function findSchedule(db: Db | Tx, ref: string): Promise<StoredSchedule | null> {
-  const [row] = await db
-    .select(selection)
-    .from(schedules)
-    .innerJoin(scheduleStates, eq(scheduleStates.scheduleId, schedules.id))
-    .where(isUuid(ref) ? eq(schedules.id, ref) : eq(schedules.name, ref))
-    .limit(1);
+  const [row] = await (isUuid(ref) ? byId : byName)(db, { ref });
   return row === undefined ? null : toSchedule(row);
 }
 
@@ -65,27 +70,63 @@ export async function findSchedules(db: Db | Tx, ids: readonly string[]): Promis
   return rows.map(toSchedule);
 }
 
-/** False when the name is taken. */
+/** What a new schedule says of itself; the other columns begin with their defaults. */
+const given = Object.entries(getTableColumns(schedules)).filter(
+  ([key, column]) => !column.hasDefault || key === 'written',
+);
+const givenNames = given.map(([, { name }]) => name);
+
+/**
+ * The schedule and its hot row in one statement, since every one more is a way to the server and back with a connection held.
+ * Who did it is told to the trigger before the row is there, which is why it is selected from that.
+ */
+const inserted = prepareRows(
+  'schedule_insert',
+  selection,
+  sql`with told as materialized (select ${tell(sql.placeholder('told'))}),
+    s as (
+      insert into schedules (${sql.raw(givenNames.join(', '))})
+      select ${sql.raw(givenNames.map((name) => `r.${name}`).join(', '))}
+      from told, jsonb_populate_record(null::schedules, ${sql.placeholder('row')}::jsonb) r
+      on conflict (name) do nothing returning *
+    ),
+    h as (
+      insert into schedule_states (schedule_id, next_run_at, due_at)
+      select s.id, ${sql.placeholder('nextRunAt')}::timestamptz, ${sql.placeholder('dueAt')}::timestamptz from s returning *
+    )
+    select ${columnsOf(schedules, 's')}, ${columnsOf(scheduleStates, 'h')} from s, h`,
+);
+
+export type NewSchedule = {
+  id: string;
+  spec: ScheduleSpec;
+  atMs: number;
+  /** Null: it has none yet. */
+  next: { atMs: number; dueAtMs: number } | null;
+};
+
+/** Active, as version 1. Null when the name is taken. */
 export async function insertSchedule(
-  tx: Tx,
-  schedule: { id: string; spec: ScheduleSpec; status: ScheduleStatus; atMs: number },
+  db: Db | Tx,
+  { id, spec, atMs, next }: NewSchedule,
   told: Told,
-): Promise<boolean> {
-  const at = new Date(schedule.atMs);
-  await tellNext(tx, told);
-  const inserted = await tx
-    .insert(schedules)
-    .values({
-      id: schedule.id,
-      ...toColumns(schedule.spec),
-      status: schedule.status,
-      version: 1,
-      createdAt: at,
-      updatedAt: at,
-    })
-    .onConflictDoNothing({ target: schedules.name })
-    .returning({ id: schedules.id });
-  return inserted.length === 1;
+): Promise<StoredSchedule | null> {
+  const at = new Date(atMs);
+  const row: Record<string, unknown> = {
+    id,
+    ...toColumns(spec),
+    status: 'active',
+    version: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+  const [stored] = await inserted(db, {
+    told: JSON.stringify(told),
+    row: JSON.stringify(Object.fromEntries(given.map(([key, { name }]) => [name, row[key]]))),
+    nextRunAt: next === null ? null : new Date(next.atMs).toISOString(),
+    dueAt: next === null ? null : new Date(next.dueAtMs).toISOString(),
+  });
+  return stored === undefined ? null : toSchedule(stored);
 }
 
 export type ScheduleChange = {

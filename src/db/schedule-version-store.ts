@@ -3,7 +3,7 @@
  * insert, and for each update that counts `version` up. Who is behind a change is told to that trigger just before it;
  * what is not told of is Carillon's own doing.
  */
-import { and, asc, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, is, lt, lte, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
@@ -15,14 +15,13 @@ import { scheduleVersions } from './schema.ts';
 
 const newestFirst = desc(scheduleVersions.version);
 
-/** For the `where` of an update of one schedule: always true, and the version that it makes is told of so. */
-export function tell(told: Told): SQL {
-  return sql`set_config('carillon.change', ${JSON.stringify(told)}, true) is not null`;
-}
-
-/** The next version that this transaction makes is told of so. */
-export async function tellNext(tx: Tx, told: Told): Promise<void> {
-  await tx.execute(sql`select ${tell(told)}`);
+/**
+ * For the `where` of an update of one schedule, or what an insert selects from: always true, and the version that it makes is
+ * told of so. `told` may stand in as a placeholder for its JSON.
+ */
+export function tell(told: Told | Placeholder): SQL {
+  const json = is(told, Placeholder) ? told : JSON.stringify(told);
+  return sql`set_config('carillon.change', ${json}, true) is not null`;
 }
 
 /** The last version of a schedule that is about to be deleted. */

@@ -86,7 +86,7 @@ export function createApplyService(parts: ScheduleServiceParts): ApplyService {
       const found = byName.get(name);
       await wrong.of(index, async () => {
         if (found === undefined) {
-          const created = await createSchedule(tx, checks, spec, { nowMs: clock.now(), actor });
+          const created = await createSchedule(tx, checks, { spec, nowMs: clock.now(), actor });
           if (created === 'name_taken') throw new NamesMoved();
           results[index] = { id: created.id, name, action: 'created', version: 1, before: null, after: spec };
           return;

@@ -8,13 +8,13 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { linkCalendars } from '../db/calendar-store.ts';
-import type { Tx } from '../db/client.ts';
+import type { Db, Tx } from '../db/client.ts';
 import { setLateAfter } from '../db/lateness-store.ts';
 import { tellPaused } from '../db/notify-event-store.ts';
 import { releaseHeld } from '../db/overlap-store.ts';
 import { withdrawWaiting } from '../db/run-end-store.ts';
 import { lockActiveRuns, signalRunning } from '../db/run-store.ts';
-import { insertState, resetFailures, setNext, setWatch } from '../db/schedule-state-store.ts';
+import { resetFailures, setNext, setWatch } from '../db/schedule-state-store.ts';
 import { deleteSchedule, insertSchedule, type StoredSchedule, updateSchedule } from '../db/schedule-store.ts';
 import { messageOf } from '../errors.ts';
 import { newId } from '../runs/run-id.ts';
@@ -36,33 +36,64 @@ import {
 import { completedIsOver, nameTaken, notComputable, stoppedIsFinal } from './schedule-refusals.ts';
 import type { Told } from './schedule-version.ts';
 import { catchUpPause, dropPending, type Moment } from './settle.ts';
+import { type Calendars, noCalendars } from './trigger.ts';
 
 /** When it happens, and who does it. */
 export type Deed = Moment & { actor: string };
 export type Changed = ScheduleStatus | null;
 
-/** The id, or `name_taken`. */
+type Creation = { spec: ScheduleSpec } & Pick<Deed, 'nowMs' | 'actor'>;
+
+/** The schedule as it is stored, or `name_taken`. */
 export async function createSchedule(
   tx: Tx,
   checks: DefinitionChecks,
-  spec: ScheduleSpec,
-  { nowMs, actor }: Pick<Deed, 'nowMs' | 'actor'>,
-): Promise<{ id: string } | 'name_taken'> {
+  creation: Creation,
+): Promise<StoredSchedule | 'name_taken'> {
+  const { spec } = creation;
   await checks.job(tx, spec);
   await checks.notify(tx, spec);
-  const id = newId(nowMs);
   const calendars = await checks.calendars(tx, spec);
-  const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
-  if (next === null) throw noTime(spec, nowMs);
-  const told = { actor, action: 'created' } as const;
-  const inserted = await insertSchedule(tx, { id, spec, status: 'active', atMs: nowMs }, told);
-  if (!inserted) return 'name_taken';
-  await insertState(tx, id, known(next));
+  const created = await store(tx, creation, calendars);
+  if (created === 'name_taken') return created;
+  const { id } = created;
   if (calendars.size > 0) await linkCalendars(tx, id, namedCalendars(spec.timing));
   if (secretsNamed(spec).length > 0) await checks.link(tx, id, spec);
   const watch = watchOf(spec);
   if (watch.notifyOn !== null || watch.lateAfterMs !== null) await setWatch(tx, id, watch);
-  return { id };
+  return created;
+}
+
+/** It names nothing that must stay as it is until it is stored, and there is nothing to be written beside it. */
+export function standsAlone(spec: ScheduleSpec): boolean {
+  return (
+    spec.timing.exclusions === undefined &&
+    spec.notify === undefined &&
+    spec.lateAfterMs === undefined &&
+    secretsNamed(spec).length === 0
+  );
+}
+
+/** Of one that `standsAlone`: a single statement, which is a transaction by itself. */
+export async function createLoneSchedule(
+  db: Db,
+  checks: DefinitionChecks,
+  creation: Creation,
+): Promise<StoredSchedule | 'name_taken'> {
+  await checks.job(db, creation.spec);
+  return await store(db, creation, noCalendars);
+}
+
+async function store(
+  db: Db | Tx,
+  { spec, nowMs, actor }: Creation,
+  calendars: Calendars,
+): Promise<StoredSchedule | 'name_taken'> {
+  const id = newId(nowMs);
+  const next = computed(spec, () => firstTime(id, spec, nowMs, calendars));
+  if (next === null) throw noTime(spec, nowMs);
+  const told = { actor, action: 'created' } as const;
+  return (await insertSchedule(db, { id, spec, atMs: nowMs, next: known(next) }, told)) ?? 'name_taken';
 }
 
 /** Gives it this definition. `as`: what kind of change it is told as. */

@@ -2,7 +2,7 @@
  * What a definition is held against before it is stored: its job type and input, the secrets and calendars that it names,
  * and whether its exclusions leave a time.
  */
-import type { Tx } from '../db/client.ts';
+import type { Db, Tx } from '../db/client.ts';
 import { linkSecrets } from '../db/secret-store.ts';
 import { type Issue, invalid, invalidAll } from '../errors.ts';
 import { checkWithoutValues, referencesIn } from '../secrets/secret-references.ts';
@@ -16,7 +16,7 @@ import { type Calendars, firstFire } from './trigger.ts';
 
 /** All throw DomainError `invalid`, with pointers as in the POST body. */
 export interface DefinitionChecks {
-  job(tx: Tx, spec: ScheduleSpec): Promise<void>;
+  job(db: Db | Tx, spec: ScheduleSpec): Promise<void>;
   /** An input of a job type; `pointer` is where it stands in the request. */
   input(tx: Tx, type: string, input: unknown, pointer: string): Promise<void>;
   /** Who is to be told: the secrets that it names, and whether mail can be sent at all. */
@@ -37,22 +37,22 @@ export function createDefinitionChecks(parts: {
   const { jobs, book, secrets, canMail } = parts;
 
   /** As it will be with its secrets; those are for workers alone. */
-  async function checkInput(tx: Tx, type: string, input: unknown, pointer: string): Promise<void> {
+  async function checkInput(db: Db | Tx, type: string, input: unknown, pointer: string): Promise<void> {
     const issues = [
       ...checkWithoutValues(input, (filled) => jobs.check(type, filled)),
-      ...(await secrets.check(input, tx)),
+      ...(await secrets.check(input, db)),
     ];
     if (issues.length === 0) return;
     throw invalidAll(issues.map((issue) => ({ ...issue, pointer: `${pointer}${issue.pointer}` })));
   }
 
   return {
-    async job(tx, { job }) {
+    async job(db, { job }) {
       if (jobs.find(job.type) === undefined) {
         const known = jobs.list().map(({ type }) => type);
         throw invalid('/job/type', `There is no job type "${job.type}"; there are: ${known.join(', ')}.`);
       }
-      await checkInput(tx, job.type, job.input, '/job/input');
+      await checkInput(db, job.type, job.input, '/job/input');
     },
 
     input: checkInput,

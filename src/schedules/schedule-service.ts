@@ -24,12 +24,14 @@ import type { SecretService } from '../secrets/secret-service.ts';
 import { createBreath } from './breath.ts';
 import type { CalendarBook } from './calendar-book.ts';
 import {
+  createLoneSchedule,
   createSchedule,
   type Deed,
   pauseSchedule,
   removeSchedule,
   replaceSchedule,
   resumeSchedule,
+  standsAlone,
   stopSchedule,
 } from './commands.ts';
 import { createDefinitionChecks } from './definition-checks.ts';
@@ -134,13 +136,21 @@ export function createScheduleService(parts: ScheduleServiceParts): ScheduleServ
 
   async function create(tx: Tx, spec: ScheduleSpec, { actor }: Caller): Promise<ScheduleView | 'name_taken'> {
     const nowMs = clock.now();
-    const created = await createSchedule(tx, checks, spec, { nowMs, actor });
-    return created === 'name_taken' ? created : await viewById(tx, created.id, nowMs);
+    const created = await createSchedule(tx, checks, { spec, nowMs, actor });
+    return created === 'name_taken' ? created : await viewOf(tx, viewed, created, nowMs);
+  }
+
+  async function createLone(spec: ScheduleSpec, { actor }: Caller): Promise<ScheduleView | 'name_taken'> {
+    const nowMs = clock.now();
+    const created = await createLoneSchedule(db, checks, { spec, nowMs, actor });
+    return created === 'name_taken' ? created : await viewOf(db, viewed, created, nowMs);
   }
 
   return {
     async create(spec, caller = anyone) {
-      const view = await db.transaction(async (tx) => await create(tx, spec, caller));
+      const view = standsAlone(spec)
+        ? await createLone(spec, caller)
+        : await db.transaction(async (tx) => await create(tx, spec, caller));
       if (view === 'name_taken') {
         throw nameTaken(spec.name, (await findSchedule(db, spec.name))?.status ?? 'active');
       }
