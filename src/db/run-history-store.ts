@@ -156,19 +156,6 @@ export async function insertRetryOf(
   return rows[0]!.rung === 1;
 }
 
-export type PrunedRuns = { runs: number /** True when there may be more to prune. */; more: boolean };
-
-/** Deletes up to `limit` ended runs whose nominal time and end are both before `before`, oldest first. */
-export async function pruneRuns(db: Db | Tx, beforeMs: number, limit: number): Promise<PrunedRuns> {
-  const result = await db.execute(sql`
-    delete from runs where id in (
-      select id from runs where id < ${leastId(beforeMs)} and finished_at < ${new Date(beforeMs).toISOString()}
-      order by id limit ${limit} for update skip locked
-    )`);
-  const pruned = result.rowCount ?? 0;
-  return { runs: pruned, more: pruned === limit };
-}
-
 function toRun(row: Row): Run {
   return {
     id: row.id,
