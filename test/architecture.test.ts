@@ -94,6 +94,7 @@ describe('the layers', () => {
       'page.ts',
       'retry-policy.ts',
       'run-id.ts',
+      'retention.ts',
     ].map((name) => `runs/${name}`);
     const ofSchedules = [
       ...[

@@ -228,6 +228,21 @@ it('a run that somebody holds is passed over, and does not hold up the walk', as
   expect(await slice()).toEqual({ runs: 2, next: 'again' });
 });
 
+it.each([
+  'failed',
+  'timed_out',
+] as const)('the last run that %s stays however many ended well after it', async (status) => {
+  const { id } = await house.create();
+  const atMs = house.clock.now() - 10 * DAY;
+  const runs = Array.from({ length: 40 }, (_, n) =>
+    pastRun(id, atMs + n, n === 3 || n === 7 ? { status } : n === 9 ? { status: 'cancelled' } : {}),
+  );
+  await insertPastRuns(house.db, runs);
+  expect(await pruneAll({ ageMsMax: DAY, runsMax: null })).toBe(19);
+  const there = await runIds(house.db);
+  expect(runs.findIndex((run) => there.has(run.id))).toBe(7);
+});
+
 it('the catalogue of backups outlives the runs that made them', async () => {
   const { id } = await house.create();
   await house.schedules.remove(id);
