@@ -46,8 +46,10 @@ export async function scale(size: ScaleSize): Promise<ScaleResult> {
     const node = await startNode(database.url, { CARILLON_ROLES: 'api,dispatcher' });
     try {
       const requests = await measureRequests(pool, node, size);
+      // Told at once: a herd that cannot be measured must not lose them.
+      console.log(JSON.stringify({ ...size, requests }));
       const herds: { seconds: number; claimMs: number }[] = [];
-      for (let round = 0; round < herdRounds; round += 1) herds.push(await herdOf(database, round));
+      for (let round = 0; round < herdRounds; round += 1) herds.push(await herdOf(database, round, size));
       return {
         ...size,
         seedSeconds,
@@ -89,9 +91,10 @@ async function seed(pool: pg.Pool, { schedules, runs }: ScaleSize): Promise<void
 async function herdOf(
   database: { url: string; pool: pg.Pool },
   round: number,
+  { schedules }: ScaleSize,
 ): Promise<{ seconds: number; claimMs: number }> {
   const { pool } = database;
-  const dueMs = Math.ceil((await databaseNow(pool)) / 1000 + 8) * 1000;
+  const dueMs = Math.ceil((await databaseNow(pool)) / 1000 + 15 + schedules / 40_000) * 1000;
   await insertSchedules(pool, { prefix: `herd-${round}-`, count: herdSize, firstMs: dueMs });
   await pool.query('analyze schedules, schedule_states');
   const claimMs = await claimOf(database.url, dueMs);
