@@ -13,7 +13,7 @@ import { type Db, readDatabaseClock } from './db/client.ts';
 import { migrate } from './db/migrate.ts';
 import { nameSecretUsers } from './db/secret-store.ts';
 import { dispatchHerd, sleepAfter } from './dispatcher/dispatcher.ts';
-import { pruneEveryMs, prunePass, prunePauseMs } from './dispatcher/pruner.ts';
+import { pruneEveryMs, pruneHistory, prunePass, prunePauseMs, restMsAfter } from './dispatcher/pruner.ts';
 import { createPulse, pulseEveryMs } from './dispatcher/pulse.ts';
 import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
@@ -180,12 +180,21 @@ export async function startService({
       await expirePass({ db, clock, book, served: served.names });
       return expireEveryMs;
     });
-    const { retentionDays } = config;
-    if (retentionDays !== null) {
+    const retention = {
+      ageMsMax: config.retentionDays === null ? null : config.retentionDays * 86_400_000,
+      runsMax: config.retentionRuns,
+    };
+    const { ageMsMax } = retention;
+    if (ageMsMax !== null) {
       keepUp('pruner', async () =>
-        (await prunePass({ db, clock, retentionDays })).more ? prunePauseMs : pruneEveryMs,
+        (await prunePass({ db, clock, ageMsMax })).more ? prunePauseMs : pruneEveryMs,
       );
     }
+    keepUp('history pruner', async () => {
+      const startedAtMs = clock.monotonic();
+      const slice = await pruneHistory({ db, clock, retention });
+      return restMsAfter(slice, clock.monotonic() - startedAtMs);
+    });
   }
 
   const worker =

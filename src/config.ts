@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { messageOf } from './errors.ts';
+import { keptRunsMin } from './runs/retention.ts';
 import { readSecretKey } from './secrets/secret-key.ts';
 
 export const roles = ['api', 'dispatcher', 'worker'] as const;
@@ -38,6 +39,8 @@ export type Config = Readonly<{
   databaseConnectionsMax: number;
   /** Ended runs are kept for this many days; null keeps them for ever. */
   retentionDays: number | null;
+  /** And at most so many of each schedule; null: any number. */
+  retentionRuns: number | null;
 }>;
 
 /** `default` takes HTTP calls, which wait more than they work; the others are heavy. */
@@ -159,6 +162,11 @@ const environment = z.object({
       error: 'must be a whole number of days from 1 to 36500, or "forever"',
     })
     .default(90),
+  CARILLON_RETENTION_RUNS: z
+    .union([z.literal('unlimited'), wholeNumber(keptRunsMin, 10_000_000)], {
+      error: `must be a whole number of runs from ${keptRunsMin} to 10000000, or "unlimited"`,
+    })
+    .default(10_000),
 });
 
 /** The embedded server takes 200; some are for other processes on it, and for a look inside. */
@@ -233,5 +241,6 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     shutdownGraceMs: values.CARILLON_SHUTDOWN_GRACE_SECONDS * 1000,
     databaseConnectionsMax: values.CARILLON_DATABASE_CONNECTIONS,
     retentionDays: values.CARILLON_RETENTION_DAYS === 'forever' ? null : values.CARILLON_RETENTION_DAYS,
+    retentionRuns: values.CARILLON_RETENTION_RUNS === 'unlimited' ? null : values.CARILLON_RETENTION_RUNS,
   });
 }

@@ -81,8 +81,8 @@ describe('the reader of imports', () => {
 });
 
 describe('the layers', () => {
-  it('db imports nothing above it but types, and the pure files on ids and states', () => {
-    const pure = ['runs/run-id.ts', 'runs/run-state.ts'];
+  it('db imports nothing above it but types, and the pure files on ids, states and retention', () => {
+    const pure = ['runs/run-id.ts', 'runs/run-state.ts', 'runs/retention.ts'];
     const above = ['runs', 'schedules', 'secrets', 'queues', 'jobs', 'notifications', 'dispatcher', 'routes'];
     expect(crossings('db', above, (each) => each.typeOnly || pure.includes(each.to))).toEqual([]);
     // And of the types only those of values, never of what does things.
@@ -94,6 +94,7 @@ describe('the layers', () => {
       'page.ts',
       'retry-policy.ts',
       'run-id.ts',
+      'retention.ts',
     ].map((name) => `runs/${name}`);
     const ofSchedules = [
       ...[

@@ -40,6 +40,7 @@ describe('an empty environment', () => {
       shutdownGraceMs: 20_000,
       databaseConnectionsMax: 24,
       retentionDays: 90,
+      retentionRuns: 10_000,
     });
   });
 
@@ -81,6 +82,7 @@ describe('each variable', () => {
         CARILLON_SMTP_URL: 'smtps://me:secret@mail.example:465',
         CARILLON_MAIL_FROM: 'Carillon <carillon@example.com>',
         CARILLON_RETENTION_DAYS: '1',
+        CARILLON_RETENTION_RUNS: '20',
       }),
     ).toEqual({
       port: 0,
@@ -108,11 +110,13 @@ describe('each variable', () => {
       shutdownGraceMs: 0,
       databaseConnectionsMax: 6,
       retentionDays: 1,
+      retentionRuns: 20,
     });
   });
 
   it('may keep the runs for ever', () => {
     expect(loadConfig({ CARILLON_RETENTION_DAYS: 'forever' }).retentionDays).toBeNull();
+    expect(loadConfig({ CARILLON_RETENTION_RUNS: 'unlimited' }).retentionRuns).toBeNull();
   });
 
   it.each([
@@ -145,6 +149,8 @@ describe('each variable', () => {
     ['CARILLON_DATABASE_CONNECTIONS', '501'],
     ['CARILLON_RETENTION_DAYS', '0'],
     ['CARILLON_RETENTION_DAYS', 'never'],
+    ['CARILLON_RETENTION_RUNS', '19'],
+    ['CARILLON_RETENTION_RUNS', 'all'],
     ['CARILLON_SECRET_KEY', 'correct horse battery staple'],
     ['CARILLON_SECRET_KEY', 'QQ=='],
     ['CARILLON_S3_ENDPOINT', 's3.example.com'],
@@ -225,6 +231,7 @@ describe('.env.example', () => {
       'CARILLON_SMTP_URL',
       'CARILLON_MAIL_FROM',
       'CARILLON_RETENTION_DAYS',
+      'CARILLON_RETENTION_RUNS',
     ];
     expect([...new Set(named)].sort()).toEqual(known.sort());
   });

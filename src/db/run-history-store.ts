@@ -86,30 +86,64 @@ export type RunListFilter = {
   untilMs?: number;
 };
 
-/** Newest nominal time first: ids sort by it. */
-export async function listRuns(db: Db | Tx, filter: RunListFilter, page: PageRequest): Promise<Page<Run>> {
-  const conditions: SQL[] = [];
-  if (page.after !== null) conditions.push(lt(runs.id, page.after));
-  if (filter.scheduleId !== undefined) conditions.push(eq(runs.scheduleId, filter.scheduleId));
-  if (filter.jobType !== undefined) conditions.push(eq(runs.jobType, filter.jobType));
-  if (filter.sinceMs !== undefined) conditions.push(gte(runs.id, leastId(filter.sinceMs)));
-  if (filter.untilMs !== undefined) conditions.push(lt(runs.id, leastId(filter.untilMs + 1)));
-  if (filter.statuses !== undefined && filter.statuses.length > 0) {
-    conditions.push(inArray(runs.status, [...filter.statuses]), ...indexWords(filter.statuses));
-  }
-  const rows = await db
+/** Runs that are looked at for one page. */
+export const runsLookedMax = 10_000;
+
+/**
+ * Newest nominal time first: ids sort by it. Of what no index tells apart, `lookedMax` runs are looked at for one page,
+ * however long history is; the page ends there then, with fewer runs or none, and the next goes on.
+ */
+export async function listRuns(
+  db: Db | Tx,
+  filter: RunListFilter,
+  page: PageRequest,
+  lookedMax = runsLookedMax,
+): Promise<Page<Run>> {
+  const walked: SQL[] = [];
+  if (page.after !== null) walked.push(lt(runs.id, page.after));
+  if (filter.scheduleId !== undefined) walked.push(eq(runs.scheduleId, filter.scheduleId));
+  if (filter.sinceMs !== undefined) walked.push(gte(runs.id, leastId(filter.sinceMs)));
+  if (filter.untilMs !== undefined) walked.push(lt(runs.id, leastId(filter.untilMs + 1)));
+  const { jobType, statuses = [] } = filter;
+  if (statuses.length > 0) walked.push(...indexWords(statuses, filter.scheduleId !== undefined));
+  const walk = db
     .select()
     .from(runs)
-    .where(and(...conditions))
-    .orderBy(desc(runs.id))
+    .where(and(...walked))
+    .orderBy(desc(runs.id));
+  if (jobType === undefined && statuses.length === 0)
+    return pageOf(await walk.limit(page.limit + 1), page, toRun);
+
+  const looked = walk.limit(lookedMax).as('looked');
+  const rows = await db
+    .select()
+    .from(looked)
+    .where(
+      and(
+        jobType === undefined ? undefined : eq(looked.jobType, jobType),
+        statuses.length === 0 ? undefined : inArray(looked.status, [...statuses]),
+      ),
+    )
+    .orderBy(desc(looked.id))
     .limit(page.limit + 1);
-  return pageOf(rows, page, toRun);
+  if (rows.length > page.limit) return pageOf(rows, page, toRun);
+  const [edge] = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(...walked))
+    .orderBy(desc(runs.id))
+    .offset(lookedMax - 1)
+    .limit(1);
+  return { items: rows.map(toRun), next: edge?.id ?? null };
 }
 
 /** What a status implies, in the words of the partial indexes; the planner cannot infer it from the CHECKs. */
-function indexWords(statuses: readonly RunStatus[]): SQL[] {
+function indexWords(statuses: readonly RunStatus[], isOfOne: boolean): SQL[] {
   if (statuses.every(isActive)) return [sql`finished_at is null`];
   if (statuses.some((status) => isActive(status) || status === 'succeeded')) return [];
+  const isFailure = statuses.every((status) => status === 'failed' || status === 'timed_out');
+  // The failures of one schedule have an index (runs_failed_idx); those of all are among what is notable.
+  if (isFailure && isOfOne) return [sql`finished_at is not null and error is not null`];
   return [sql`finished_at is not null and (reason is not null or error is not null)`];
 }
 
@@ -156,19 +190,6 @@ export async function insertRetryOf(
     )
     select ${ring(sql`select * from inserted`, served)} as rung`);
   return rows[0]!.rung === 1;
-}
-
-export type PrunedRuns = { runs: number /** True when there may be more to prune. */; more: boolean };
-
-/** Deletes up to `limit` ended runs whose nominal time and end are both before `before`, oldest first. */
-export async function pruneRuns(db: Db | Tx, beforeMs: number, limit: number): Promise<PrunedRuns> {
-  const result = await db.execute(sql`
-    delete from runs where id in (
-      select id from runs where id < ${leastId(beforeMs)} and finished_at < ${toIso(beforeMs)}
-      order by id limit ${limit} for update skip locked
-    )`);
-  const pruned = result.rowCount ?? 0;
-  return { runs: pruned, more: pruned === limit };
 }
 
 function toRun(row: Row): Run {

@@ -8,7 +8,6 @@ import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules
 import type { Told } from '../schedules/schedule-version.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
-import { pageOf } from './keyset-page.ts';
 import { columnsOf, prepareRows } from './prepared-rows.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell } from './schedule-version-store.ts';
@@ -199,40 +198,70 @@ export type ScheduleListFilter = {
   lastStatus?: RunStatus;
 };
 
-/** Newest first. */
+/** Schedules that are looked at for one page. */
+export const schedulesLookedMax = 50_000;
+
+/**
+ * Newest first. Of what no index tells apart (`q`, `lastStatus`), `lookedMax` schedules are looked at for one page; the
+ * page ends there then, with fewer of them or none, and the next goes on.
+ */
 export async function listSchedules(
   db: Db | Tx,
   filter: ScheduleListFilter,
   page: PageRequest,
+  lookedMax = schedulesLookedMax,
 ): Promise<Page<StoredSchedule>> {
-  const conditions: SQL[] = [];
-  if (page.after !== null) conditions.push(lt(schedules.id, page.after));
-  if (filter.status === 'active') conditions.push(eq(schedules.status, 'active'));
+  const walked: SQL[] = [];
+  if (page.after !== null) walked.push(lt(schedules.id, page.after));
+  if (filter.status === 'active') walked.push(eq(schedules.status, 'active'));
   else if (filter.status !== undefined) {
     // Said in the words of schedules_inactive_idx, so that the planner may use it.
-    conditions.push(eq(schedules.status, filter.status), sql`${schedules.status} <> 'active'`);
+    walked.push(eq(schedules.status, filter.status), sql`${schedules.status} <> 'active'`);
   }
-  if (filter.jobType !== undefined) conditions.push(eq(schedules.jobType, filter.jobType));
+  if (filter.jobType !== undefined) walked.push(eq(schedules.jobType, filter.jobType));
   if (filter.label !== undefined) {
-    conditions.push(
+    walked.push(
       sql`${schedules.labels} @> ${JSON.stringify({ [filter.label.key]: filter.label.value })}::jsonb`,
     );
   }
+  const isTold = filter.q !== undefined || filter.lastStatus !== undefined;
+  const looked = db
+    .select({ id: schedules.id, name: schedules.name, description: schedules.description })
+    .from(schedules)
+    .where(and(...walked))
+    .orderBy(desc(schedules.id))
+    .limit(isTold ? lookedMax : page.limit + 1)
+    .as('looked');
+  const told: SQL[] = [];
   if (filter.q !== undefined) {
     const needle = filter.q.toLowerCase();
-    conditions.push(
-      sql`(strpos(lower(${schedules.name}), ${needle}) > 0 or strpos(lower(${schedules.description}), ${needle}) > 0)`,
+    told.push(
+      sql`(strpos(lower(${looked.name}), ${needle}) > 0 or strpos(lower(${looked.description}), ${needle}) > 0)`,
     );
   }
-  if (filter.lastStatus !== undefined) conditions.push(eq(scheduleStates.lastStatus, filter.lastStatus));
-  const rows = await db
-    .select(selection)
-    .from(schedules)
-    .innerJoin(scheduleStates, eq(scheduleStates.scheduleId, schedules.id))
-    .where(and(...conditions))
-    .orderBy(desc(schedules.id))
+  if (filter.lastStatus !== undefined) {
+    told.push(
+      sql`(select last_status from schedule_states where schedule_id = ${looked.id}) = ${filter.lastStatus}`,
+    );
+  }
+  const ids = await db
+    .select({ id: looked.id })
+    .from(looked)
+    .where(and(...told))
+    .orderBy(desc(looked.id))
     .limit(page.limit + 1);
-  return pageOf(rows, page, toSchedule);
+  const shown = ids.slice(0, page.limit).map(({ id }) => id);
+  const items = (await findSchedules(db, shown)).reverse();
+  if (ids.length > page.limit) return { items, next: shown.at(-1)! };
+  if (!isTold) return { items, next: null };
+  const [edge] = await db
+    .select({ id: schedules.id })
+    .from(schedules)
+    .where(and(...walked))
+    .orderBy(desc(schedules.id))
+    .offset(lookedMax - 1)
+    .limit(1);
+  return { items, next: edge?.id ?? null };
 }
 
 /**

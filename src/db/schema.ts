@@ -325,6 +325,8 @@ export const runs = pgTable(
     index('runs_backfill_idx').on(t.backfillId, t.id).where(sql`backfill_id is not null`),
     // Records that stand for many nominal times, so that any one of these is found.
     index('runs_range_idx').on(t.scheduleId, t.id).where(sql`missed_count is not null`),
+    // The last failure of a schedule. In words that a run which ends well does not touch, so that it costs only failures.
+    index('runs_failed_idx').on(t.scheduleId, t.id).where(sql`finished_at is not null and error is not null`),
     check('runs_cause_check', sql`${t.cause} in ('schedule', 'manual', 'backfill', 'catch_up', 'retry')`),
     check('runs_signal_check', sql`${t.signal} in ('cancel', 'stop')`),
     check('runs_held_check', sql`not ${t.held} or ${t.status} in ('queued', 'skipped', 'cancelled')`),
@@ -696,6 +698,17 @@ export const outages = pgTable(
     untilAt: instant('until_at').notNull(),
   },
   (t) => [check('outages_order_check', sql`${t.fromAt} < ${t.untilAt}`)],
+);
+
+/** One row: where the pruner is on its walk through history. */
+export const retentionState = pgTable(
+  'retention_state',
+  {
+    id: smallint('id').primaryKey(),
+    /** The schedule, perhaps a deleted one, that it looks at next; null: a round begins. */
+    nextScheduleId: uuid('next_schedule_id'),
+  },
+  (t) => [check('retention_state_one_row_check', sql`${t.id} = 1`)],
 );
 
 /** How far the runs of a sync schedule have come. Moved with each page that is stored. */

@@ -79,7 +79,10 @@ export function toPageRequest(
 export function pageOf<T extends z.ZodType>(item: T) {
   return z.object({
     items: z.array(item),
-    nextCursor: z.string().nullable().describe('For `cursor` of the next page; null on the last one.'),
+    nextCursor: z
+      .string()
+      .nullable()
+      .describe('For `cursor` of the next page; null on the last one, and only there.'),
   });
 }
 

@@ -18,6 +18,9 @@ import type { ZodApp } from './zod-validation.ts';
 
 const tags = ['runs'];
 
+const listed =
+  'Newest nominal time first, in pages. Filters narrow each other. With `status` or `jobType` a page looks at 10,000 runs at most, and may be short of `limit`, or empty, before the last one.';
+
 const filterQuery = {
   status: wordsField(runStatuses).optional().describe('One or several, repeated or with commas.'),
   jobType: z.string().max(128).optional(),
@@ -40,7 +43,7 @@ export function runRoutes(app: ZodApp, runs: RunService): void {
         tags,
         operationId: 'listRuns',
         summary: 'List runs',
-        description: 'Newest nominal time first, in pages. Filters narrow each other.',
+        description: listed,
         querystring: listQuery,
         response: { 200: pageOf(runAnswer), ...problems(400, 404) },
       },
@@ -63,7 +66,7 @@ export function runRoutes(app: ZodApp, runs: RunService): void {
         tags,
         operationId: 'listScheduleRuns',
         summary: 'List the runs of a schedule',
-        description: 'Newest nominal time first, in pages. Filters narrow each other.',
+        description: listed,
         params: scheduleRef,
         querystring: ofScheduleQuery,
         response: { 200: pageOf(runAnswer), ...problems(400, 404) },

@@ -63,7 +63,8 @@ export function scheduleRoutes(app: ZodApp, schedules: ScheduleService, catalog:
         tags,
         operationId: 'listSchedules',
         summary: 'List schedules',
-        description: 'Newest first, in pages. Filters narrow each other.',
+        description:
+          'Newest first, in pages. Filters narrow each other. With `q` or `lastStatus` a page looks at 50,000 schedules at most, and may be short of `limit`, or empty, before the last one.',
         querystring: listQuery,
         response: { 200: pageOf(scheduleAnswer), ...problems(400) },
       },

@@ -214,6 +214,6 @@ function forgotten({ spec }: ScheduleVersion): Said {
   const other = calendars.some((item) => item.trim().startsWith('calendar:'))
     ? ', or a calendar was another one then'
     : '';
-  const detail = `It was a nominal time, but what became of it is not on record any more: runs are pruned after the retention (CARILLON_RETENTION_DAYS)${other}.`;
+  const detail = `It was a nominal time, but what became of it is not on record any more: runs are pruned after the retention (CARILLON_RETENTION_DAYS, CARILLON_RETENTION_RUNS)${other}.`;
   return { verdict: 'unknown', detail };
 }

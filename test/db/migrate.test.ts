@@ -60,6 +60,7 @@ describe('migrate', () => {
       'queue_drains',
       'queue_tasks',
       'queues',
+      'retention_state',
       'run_attempts',
       'run_logs',
       'run_progress',

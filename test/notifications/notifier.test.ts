@@ -472,7 +472,7 @@ it('what has ended is deleted after the retention, with its events', async () =>
   const schedule = await create(to(receiver));
   await run(schedule, 'fail');
   await deliver();
-  const prune = () => prunePass({ db: house.db, clock: house.clock, retentionDays: 2 });
+  const prune = () => prunePass({ db: house.db, clock: house.clock, ageMsMax: 2 * 86_400_000 });
   house.clock.advance(2 * DAY - MINUTE);
   await prune();
   expect(await of(schedule)).toHaveLength(1);

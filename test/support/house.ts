@@ -323,6 +323,9 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
       await db.execute(sql`with a as (delete from queues) delete from queue_tasks`);
       await db.execute(sql`delete from notifications`);
       await db.execute(sql`delete from notify_events`);
+      await db.execute(
+        sql`update retention_state set next_schedule_id = null where next_schedule_id is not null`,
+      );
       clock.set(startMs);
       pulse = createPulse({ db, clock });
       house.served = ['default'];
