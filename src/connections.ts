@@ -42,7 +42,13 @@ export function openConnections({
     graphilePools === null ? 0 : Math.max(graphilePools + 1, Math.floor(connectionsMax * graphileShare));
   const others = Math.max(othersMin, connectionsMax - ofGraphile);
   const callers = Math.floor(others * callersShare);
-  const house = openDatabase({ url, connectionsMax: others - callers, name: 'carillon', onFault });
+  const house = openDatabase({
+    url,
+    connectionsMax: others - callers,
+    name: 'carillon',
+    plansOnce: true,
+    onFault,
+  });
   const api = openDatabase({ url, connectionsMax: callers, name: 'carillon api', onFault });
   const graphile =
     graphilePools === null
