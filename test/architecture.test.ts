@@ -137,8 +137,15 @@ describe('the layers', () => {
   });
 
   it('only stores speak SQL at all', () => {
-    const speak = imports.filter((each) => each.to.startsWith('drizzle-orm') && folder(each.from) !== 'db');
-    expect(speak.map((each) => each.from)).toEqual([]);
+    const speak = imports.filter((each) => /^(drizzle-orm|db\/drizzle\.ts$)/.test(each.to));
+    expect(speak.filter((each) => folder(each.from) !== 'db').map((each) => each.from)).toEqual([]);
+    expect(speak.length).toBeGreaterThan(0);
+  });
+
+  it('only db/drizzle.ts imports drizzle, in the way that is fast', () => {
+    const others = imports.filter((each) => each.to.startsWith('drizzle-orm') && !each.typeOnly);
+    expect(others.filter((each) => each.from !== 'db/drizzle.ts').map((each) => each.from)).toEqual([]);
+    expect(lines(/require\('drizzle-orm/, ['db/drizzle.ts'])).toEqual([]);
   });
 
   it('no file needs itself, round whatever corner', () => {

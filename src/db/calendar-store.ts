@@ -1,8 +1,9 @@
 /** The `calendars` table, and which schedules use which calendar. */
-import { asc, desc, eq, lt, sql } from 'drizzle-orm';
+
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { asc, desc, eq, lt, sql } from './drizzle.ts';
 import { calendars, scheduleCalendars } from './schema.ts';
 
 export type StoredCalendar = {

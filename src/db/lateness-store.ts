@@ -1,8 +1,9 @@
 /** What is late by `lateAfter`: nominal times that nobody dispatched, and runs that wait. Each has an index by its instant. */
-import { sql } from 'drizzle-orm';
+
 import { toIso } from '../clock.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 
 /** `runId`: also of the run that is not there yet. */
 export type LateTime = { runId: string; scheduleId: string; scheduleName: string; scheduledForMs: number };

@@ -1,5 +1,5 @@
 /** The `notifications` table: messages to receivers, and their tries. */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { leastId } from '../runs/run-id.ts';
@@ -11,6 +11,7 @@ import type {
   NotifyKind,
 } from '../schedules/notify.ts';
 import type { Db, Tx } from './client.ts';
+import { and, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { notifications } from './schema.ts';
 
 /** Due at once. A schedule that has `backlogMax` pending ones gets dead ones, which say so. */

@@ -2,10 +2,11 @@
  * The outbox `notify_events`: what happened to a schedule that somebody wants to be told. An event is written in the
  * transaction that makes it so, or not at all; its key and kind make a second one of the same thing nothing.
  */
-import { type SQL, sql } from 'drizzle-orm';
+
 import { toIso } from '../clock.ts';
 import type { NotifyEvent } from '../schedules/notify.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 
 /**
  * A part of the statement that ends runs (`run-end-store.ts`): from its `ended` and `locked` it writes what is to be told.

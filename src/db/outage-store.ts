@@ -1,7 +1,8 @@
 /** How far dispatching is known to have been alive, and the holes in that. */
-import { sql } from 'drizzle-orm';
+
 import type { Outage } from '../schedules/fire-plan.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 
 /** A silence of all dispatchers longer than this is an outage; shorter ones are lateness. */
 export const outageHoleMs = 2000;

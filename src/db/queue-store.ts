@@ -1,9 +1,10 @@
 /** Queues as callers of the API see them: what they put in, read, cancel and try again. Drains: queue-task-store.ts. */
-import { type SQL, sql } from 'drizzle-orm';
+
 import type { EnqueuedTask, NewTask, Queue, QueueTask, TaskStatus } from '../queues/queue-task.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { newId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 
 const array = (values: readonly unknown[]) => sql.param([...values]);

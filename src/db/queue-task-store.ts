@@ -4,10 +4,11 @@
  * Locks: tasks first, then the counters in `queue_drains` and `queues`. Claims pass over locked tasks, and a drain writes
  * only tasks that it holds, so that nobody waits in a circle.
  */
-import { type SQL, sql } from 'drizzle-orm';
+
 import type { ClaimedTask } from '../queues/queue-task.ts';
 import type { TaskEnd } from '../queues/task-end.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 
 const array = (values: readonly unknown[]) => sql.param([...values]);

@@ -1,5 +1,5 @@
 /** Reading runs, and making new ones by hand. */
-import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
+
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run, RunAttempt, RunDetail } from '../runs/run.ts';
 import { leastId } from '../runs/run-id.ts';
@@ -11,6 +11,7 @@ import {
   type RunStatus,
 } from '../runs/run-state.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from './drizzle.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';
 import { findProgress, listSteps } from './step-store.ts';

@@ -1,8 +1,9 @@
 /** Lines that jobs wrote, in the order they were written. */
-import { and, asc, eq, sql } from 'drizzle-orm';
+
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { RunLogLine } from '../runs/run.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, eq, sql } from './drizzle.ts';
 import { runLogs } from './schema.ts';
 
 export type NewLogLine = {

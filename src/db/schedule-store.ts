@@ -1,11 +1,12 @@
 /** The `schedules` table, and the reading of it together with its hot row. */
-import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
 import type { RunStatus } from '../runs/run-state.ts';
 import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules/schedule.ts';
 import type { Told } from '../schedules/schedule-version.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { and, asc, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell, tellNext } from './schedule-version-store.ts';
 import { scheduleStates, schedules } from './schema.ts';

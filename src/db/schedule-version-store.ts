@@ -3,11 +3,12 @@
  * insert, and for each update that counts `version` up. Who is behind a change is told to that trigger just before it;
  * what is not told of is Carillon's own doing.
  */
-import { and, asc, desc, eq, lt, lte, type SQL, sql } from 'drizzle-orm';
+
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, desc, eq, lt, lte, type SQL, sql } from './drizzle.ts';
 import { specOfDefinition } from './schedule-row.ts';
 import { scheduleVersions } from './schema.ts';
 

@@ -1,6 +1,7 @@
 /** The `workers` table: who executes runs, and until when its lease is good. */
-import { and, eq, isNull, lt, sql } from 'drizzle-orm';
+
 import type { Db, Tx } from './client.ts';
+import { and, eq, isNull, lt, sql } from './drizzle.ts';
 import { workers } from './schema.ts';
 
 export type NewWorker = {
