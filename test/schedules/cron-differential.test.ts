@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { parseCron } from '../../src/schedules/cron-expression.ts';
 import { DST_DEFAULT, nextCron, previousCron } from '../../src/schedules/cron-times.ts';
 
-const effort = Number(process.env.CARILLON_CRON_EFFORT ?? 1);
+const effort = Number(process.env.CARILLON_CRON_EFFORT ?? 0.5);
 const seed = Number(process.env.CARILLON_CRON_SEED ?? 20_260_101);
 
 const plain = (min: number, max: number) => {
