@@ -25,7 +25,9 @@ const longest = [
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const rank = ({ moduleId }: TestSpecification) => {
+    const rank = ({ moduleId, project }: TestSpecification) => {
+      // Before all others: one in between would end the process that the others share.
+      if (project.config.isolate) return -1;
       const index = longest.indexOf(basename(moduleId));
       return index < 0 ? longest.length : index;
     };
