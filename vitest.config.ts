@@ -15,10 +15,17 @@ const longest = [
   'backup-killed',
   'worker-killed',
   'backup-runs',
+  'step-killed',
   'restore-command',
   'boot',
+  'drain',
+  'command-killed',
+  'roles',
   'walkthrough',
   'postgres-restarted',
+  'queue-killed',
+  'frozen-worker',
+  'sync-killed',
 ].map((name) => `${name}.test.ts`);
 
 /** The longest first: else the last one leaves a core idle. A clean checkout has no earlier run to learn that from. */
@@ -55,7 +62,8 @@ export default defineConfig({
           name: 'shared',
           include: ['test/**/*.test.ts'],
           exclude: withModulesOfTheirOwn,
-          // One process for many files: to load the house anew for each took half of the whole run.
+          // One process for many files: to load the house anew for each took half of the whole run. So what a module of
+          // test/support holds or hooks into outlives its file: it is tied to the test (onTestFinished) instead.
           isolate: false,
         },
       },

@@ -274,3 +274,13 @@ describe('files', () => {
     expect(short).toEqual([]);
   });
 });
+
+it('what tests share has no hooks of its own: it is loaded once for many files, and would serve the first alone', async () => {
+  const tests = fileURLToPath(new URL('.', import.meta.url));
+  const shared = (await readdir(tests, { recursive: true })).filter(
+    (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'),
+  );
+  expect(shared.length).toBeGreaterThan(30);
+  const texts = await Promise.all(shared.map((name) => readFile(join(tests, name), 'utf8')));
+  expect(shared.filter((_, index) => /^(before|after)(Each|All)\(/m.test(texts[index]!))).toEqual([]);
+});
