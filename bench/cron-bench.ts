@@ -9,7 +9,6 @@
  * The instants are spread over ten years in an order that no cache can guess. Rounds of the three
  * alternate and the median of the rounds counts, so that a busy machine hits all alike.
  */
-
 import { CronExpressionParser } from 'cron-parser';
 import { Cron } from 'croner';
 import { createCronCache } from '../src/schedules/cron-cache.ts';

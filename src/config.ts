@@ -1,5 +1,4 @@
 /** Environment → one frozen Config. With the programs, `main.ts` and `restore.ts`, the only place that reads `process.env`. */
-
 import { z } from 'zod';
 import { messageOf } from './errors.ts';
 import { keptRunsMin } from './runs/retention.ts';

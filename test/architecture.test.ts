@@ -139,8 +139,15 @@ describe('the layers', () => {
   });
 
   it('only stores speak SQL at all', () => {
-    const speak = imports.filter((each) => each.to.startsWith('drizzle-orm') && folder(each.from) !== 'db');
-    expect(speak.map((each) => each.from)).toEqual([]);
+    const speak = imports.filter((each) => /^(drizzle-orm|db\/drizzle\.ts$)/.test(each.to));
+    expect(speak.filter((each) => folder(each.from) !== 'db').map((each) => each.from)).toEqual([]);
+    expect(speak.length).toBeGreaterThan(0);
+  });
+
+  it('only db/drizzle.ts imports drizzle, in the way that is fast', () => {
+    const others = imports.filter((each) => each.to.startsWith('drizzle-orm') && !each.typeOnly);
+    expect(others.filter((each) => each.from !== 'db/drizzle.ts').map((each) => each.from)).toEqual([]);
+    expect(lines(/require\('drizzle-orm/, ['db/drizzle.ts'])).toEqual([]);
   });
 
   it('no file needs itself, round whatever corner', () => {
@@ -269,4 +276,14 @@ describe('files', () => {
     );
     expect(short).toEqual([]);
   });
+});
+
+it('what tests share has no hooks of its own: it is loaded once for many files, and would serve the first alone', async () => {
+  const tests = fileURLToPath(new URL('.', import.meta.url));
+  const shared = (await readdir(tests, { recursive: true })).filter(
+    (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'),
+  );
+  expect(shared.length).toBeGreaterThan(30);
+  const texts = await Promise.all(shared.map((name) => readFile(join(tests, name), 'utf8')));
+  expect(shared.filter((_, index) => /^(before|after)(Each|All)\(/m.test(texts[index]!))).toEqual([]);
 });

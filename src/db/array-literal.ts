@@ -2,7 +2,7 @@
  * Many values as one parameter: an array in Postgres' text form ("Array Input and Output Syntax", §8.15.6), for a cast such
  * as `::uuid[]`. What the driver makes of an array costs five times as much, and a herd sends some twenty per run. Pure.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { type SQL, sql } from './drizzle.ts';
 
 export type ArrayValue = string | number | boolean | null;
 

@@ -1,11 +1,11 @@
 /** The `backfills` table, and the runs of a backfill as one. */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Backfill, BackfillProgress } from '../schedules/backfill.ts';
 import type { OverlapPolicy } from '../schedules/schedule.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { and, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { pageOf } from './keyset-page.ts';
 import { endUnstartedRuns } from './run-end-store.ts';
 import { backfills } from './schema.ts';

@@ -1,8 +1,8 @@
 /** The `backups` table: what was stored, where, and whether it was found whole. */
-import { and, asc, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { Backup, NewBackup } from '../runs/backup.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { pageOf } from './keyset-page.ts';
 import { backups } from './schema.ts';
 

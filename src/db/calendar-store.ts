@@ -1,10 +1,10 @@
 /** The `calendars` table, and which schedules use which calendar. */
-import { asc, desc, eq, lt, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { CalendarSpec } from '../schedules/calendar.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { asc, desc, eq, lt, sql } from './drizzle.ts';
 import { pageOf } from './keyset-page.ts';
 import { calendars, scheduleCalendars } from './schema.ts';
 

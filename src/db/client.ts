@@ -2,10 +2,8 @@
  * Connections. One pool for the house's own statements; graphile-worker's pools have theirs (`queue.ts`).
  * Whoever opens a pool closes it: `connections.ts`.
  */
-import { type SQL, sql } from 'drizzle-orm';
-import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
-import { PgDialect } from 'drizzle-orm/pg-core';
 import pg from 'pg';
+import { drizzle, type NodePgDatabase, pgCore, type SQL, sql } from './drizzle.ts';
 import * as schema from './schema.ts';
 
 export type Db = NodePgDatabase<typeof schema> & { $client: pg.Pool };
@@ -124,7 +122,7 @@ export async function commitWithoutWaiting(tx: Tx): Promise<void> {
   await tx.execute(sql`set local synchronous_commit = off`);
 }
 
-const dialect = new PgDialect();
+const dialect = new pgCore.PgDialect();
 
 /**
  * Runs a statement that is on the path of every run, planned once per connection instead of each time: planning its

@@ -2,11 +2,11 @@
  * What became of a nominal time, and what was in its way: reading `runs` for one instant of one schedule. Each statement
  * goes by an index of the schedule's runs; where it must walk along one, so far and no further.
  */
-import { sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Run } from '../runs/run.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { findRun } from './run-history-store.ts';
 

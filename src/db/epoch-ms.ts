@@ -1,5 +1,5 @@
 /** Instants as the house reckons with them. Pure. */
-import { type SQL, sql } from 'drizzle-orm';
+import { type SQL, sql } from './drizzle.ts';
 
 /** An instant of a statement as epoch milliseconds, with their fraction; null stays null. `instant`: SQL of ours, as it is. */
 export function epochMs(instant: string): SQL {

@@ -1,10 +1,10 @@
 /** Claiming due schedules and recording their fires: the statements of the dispatch transaction. */
-import { sql } from 'drizzle-orm';
 import type { DueSchedule } from '../schedules/due-times.ts';
 import type { PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
 import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
 import { tellMissedRuns } from './notify-event-store.ts';

@@ -1,9 +1,9 @@
 /** What is late by `lateAfter`: nominal times that nobody dispatched, and runs that wait. Each has an index by its instant. */
-import { sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import { scheduledRunId } from '../runs/run-id.ts';
 import { type ArrayValue, arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 
 /** `runId`: also of the run that is not there yet. */

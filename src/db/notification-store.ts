@@ -1,5 +1,4 @@
 /** The `notifications` table: messages to receivers, and their tries. */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { leastId } from '../runs/run-id.ts';
@@ -12,6 +11,7 @@ import type {
 } from '../schedules/notify.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { and, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { pageOf } from './keyset-page.ts';
 import { notifications } from './schema.ts';

@@ -2,11 +2,11 @@
  * The outbox `notify_events`: what happened to a schedule that somebody wants to be told. An event is written in the
  * transaction that makes it so, or not at all; its key and kind make a second one of the same thing nothing.
  */
-import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { NotifyEvent } from '../schedules/notify.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 
 /**

@@ -1,8 +1,8 @@
 /** How far dispatching is known to have been alive, and the holes in that. */
-import { sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Outage } from '../schedules/due-times.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 
 /** A silence of all dispatchers longer than this is an outage; shorter ones are lateness. */

@@ -2,8 +2,8 @@
  * What overlap does to runs that are there already. Which fire does what is decided in `schedules/overlap.ts`; that the
  * end of the last active run releases the next one is in `run-end-store.ts`.
  */
-import { sql } from 'drizzle-orm';
 import type { Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { ring } from './queue.ts';
 import { endUnstartedRuns } from './run-end-store.ts';
 import { lockActiveRuns, signalRunning } from './run-store.ts';

@@ -3,14 +3,13 @@
  * on the path of a request that costs more than Postgres' answer. Here the text is made at the first use, is planned once
  * per connection, and its rows are read by a list of columns that is there already.
  */
-import { getTableColumns, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
-import { PgDialect, type PgTable } from 'drizzle-orm/pg-core';
 import type { Db, Tx } from './client.ts';
+import { getTableColumns, type InferSelectModel, type PgTable, pgCore, type SQL, sql } from './drizzle.ts';
 
 type Tables = Readonly<Record<string, PgTable>>;
 export type RowOf<T extends Tables> = { [Key in keyof T]: InferSelectModel<T[Key]> };
 
-const dialect = new PgDialect();
+const dialect = new pgCore.PgDialect();
 
 /**
  * `statement` must answer all columns of these tables, table by table in this order (`columnsOf`); what differs from one

@@ -1,11 +1,11 @@
 /** Queues as callers of the API see them: what they put in, read, cancel and try again. Drains: queue-task-store.ts. */
-import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { EnqueuedTask, NewTask, Queue, QueueTask, TaskStatus } from '../queues/queue-task.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { newId } from '../runs/run-id.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
 import { pageOf } from './keyset-page.ts';

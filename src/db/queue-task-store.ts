@@ -4,12 +4,12 @@
  * Locks: tasks first, then the counters in `queue_drains` and `queues`. Claims pass over locked tasks, and a drain writes
  * only tasks that it holds, so that nobody waits in a circle.
  */
-import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { ClaimedTask } from '../queues/queue-task.ts';
 import type { TaskEnd } from '../queues/task-end.ts';
 import { arrayParam } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { toJsonb } from './json.ts';
 

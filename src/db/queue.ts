@@ -5,9 +5,9 @@
  * A herd's doorbells go several to a job, as a *bundle*: to insert, fetch and delete a job costs Postgres more than to
  * start its run. Payloads are `{runId, attempt}` and `{runs: [{runId, attempt}, …]}`.
  */
-import { type SQL, sql } from 'drizzle-orm';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 
 /** The payload of a doorbell. */
 export type Doorbell = { runId: string; attempt: number };

@@ -7,10 +7,10 @@
  * A look at a schedule reads its index entries alone: the oldest one, and as many of the newest as may be kept. Runs
  * themselves are read only where one is old or too many.
  */
-import { type SQL, sql } from 'drizzle-orm';
 import { keptRunsMin, type Retention } from '../runs/retention.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 
 export type PrunedSlice = {
   runs: number;

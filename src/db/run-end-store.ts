@@ -4,12 +4,12 @@
  *
  * Lock order, here and everywhere: the hot rows of the schedules first, sorted, then the runs.
  */
-import { sql } from 'drizzle-orm';
 import { toIso as iso } from '../clock.ts';
 import type { RunError } from '../runs/run.ts';
 import type { OutcomeStatus } from '../runs/run-state.ts';
 import { arrayParam as array } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 import { tellRunEnds } from './notify-event-store.ts';
 import { ring } from './queue.ts';

@@ -1,5 +1,4 @@
 /** Reading runs, and making new ones by hand. */
-import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { Run, RunAttempt, RunDetail } from '../runs/run.ts';
@@ -13,6 +12,7 @@ import {
 } from '../runs/run-state.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from './drizzle.ts';
 import { pageOf } from './keyset-page.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';

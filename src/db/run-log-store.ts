@@ -1,10 +1,10 @@
 /** Lines that jobs wrote, in the order they were written. */
-import { and, asc, eq, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { RunLogLine } from '../runs/run.ts';
 import { type ArrayValue, arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { and, asc, eq, sql } from './drizzle.ts';
 import { pageBy } from './keyset-page.ts';
 import { runLogs } from './schema.ts';
 

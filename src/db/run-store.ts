@@ -4,13 +4,13 @@
  *
  * Lock order, here and everywhere: the hot rows of the schedules first, sorted, then the runs.
  */
-import { sql } from 'drizzle-orm';
 import { toIso as iso } from '../clock.ts';
 import type { RetryPolicy } from '../runs/retry-policy.ts';
 import type { RunError } from '../runs/run.ts';
 import type { RunSignal } from '../runs/run-state.ts';
 import { arrayParam as array } from './array-literal.ts';
 import { type Db, executePrepared, type Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 import { ring } from './queue.ts';
 import { endRunsFrom } from './run-end-store.ts';

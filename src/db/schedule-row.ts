@@ -1,5 +1,4 @@
 /** Rows of the `schedules` table ↔ schedules as the house knows them. */
-import { getTableColumns } from 'drizzle-orm';
 import type { DstPolicy } from '../schedules/cron-times.ts';
 import type {
   CatchUpPolicy,
@@ -10,6 +9,7 @@ import type {
   Timing,
   Trigger,
 } from '../schedules/schedule.ts';
+import { getTableColumns } from './drizzle.ts';
 import type { StoredSchedule } from './schedule-store.ts';
 import { type scheduleStates, schedules } from './schema.ts';
 

@@ -1,7 +1,7 @@
 /** The hot row of a schedule, as the commands write it; fires and ends write it in `fire-store` and `run-store`. */
-import { eq } from 'drizzle-orm';
 import type { NotifyKind } from '../schedules/notify.ts';
 import type { Tx } from './client.ts';
+import { eq } from './drizzle.ts';
 import { scheduleStates } from './schema.ts';
 
 const toDateOrNull = (ms: number | null) => (ms === null ? null : new Date(ms));

@@ -1,5 +1,4 @@
 /** The `schedules` table, and the reading of it together with its hot row. */
-import { and, asc, desc, eq, getTableColumns, lt, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { isUuid } from '../runs/run-id.ts';
@@ -8,6 +7,7 @@ import type { Pause, Schedule, ScheduleSpec, ScheduleStatus } from '../schedules
 import type { Told } from '../schedules/schedule-version.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { and, asc, desc, eq, getTableColumns, lt, type SQL, sql } from './drizzle.ts';
 import { columnsOf, prepareRows } from './prepared-rows.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell } from './schedule-version-store.ts';

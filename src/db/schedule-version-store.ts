@@ -3,12 +3,24 @@
  * insert, and for each update that counts `version` up. Who is behind a change is told to that trigger just before it;
  * what is not told of is Carillon's own doing.
  */
-import { and, asc, desc, eq, is, lt, lte, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import type { ScheduleStatus } from '../schedules/schedule.ts';
 import type { ChangeAction, ScheduleVersion, Told } from '../schedules/schedule-version.ts';
 import type { Db, Tx } from './client.ts';
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  is,
+  lt,
+  lte,
+  Placeholder,
+  type PlaceholderOf,
+  type SQL,
+  sql,
+} from './drizzle.ts';
 import { pageBy } from './keyset-page.ts';
 import { specOfDefinition } from './schedule-row.ts';
 import { scheduleVersions } from './schema.ts';
@@ -19,7 +31,7 @@ const newestFirst = desc(scheduleVersions.version);
  * For the `where` of an update of one schedule, or what an insert selects from: always true, and the version that it makes is
  * told of so. `told` may stand in as a placeholder for its JSON.
  */
-export function tell(told: Told | Placeholder): SQL {
+export function tell(told: Told | PlaceholderOf): SQL {
   const json = is(told, Placeholder) ? told : JSON.stringify(told);
   return sql`set_config('carillon.change', ${json}, true) is not null`;
 }

@@ -8,8 +8,14 @@
  * index: what lists need is told by `finished_at`, `reason`, `error` and `next_attempt_at`, which a plain start
  * does not touch. And `runs` has no foreign key to `schedules`: history outlives its schedule.
  */
-import { sql } from 'drizzle-orm';
-import {
+import type { RetryPolicy } from '../runs/retry-policy.ts';
+import type { RunError } from '../runs/run.ts';
+import type { CalendarSpec } from '../schedules/calendar.ts';
+import type { Notify, NotifyTarget } from '../schedules/notify.ts';
+import type { Pause } from '../schedules/schedule.ts';
+import { pgCore, sql } from './drizzle.ts';
+
+const {
   bigint,
   boolean,
   check,
@@ -26,12 +32,7 @@ import {
   timestamp,
   uniqueIndex,
   uuid,
-} from 'drizzle-orm/pg-core';
-import type { RetryPolicy } from '../runs/retry-policy.ts';
-import type { RunError } from '../runs/run.ts';
-import type { CalendarSpec } from '../schedules/calendar.ts';
-import type { Notify, NotifyTarget } from '../schedules/notify.ts';
-import type { Pause } from '../schedules/schedule.ts';
+} = pgCore;
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 const count = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);

@@ -1,9 +1,9 @@
 /** The `secrets` table. What it holds is sealed (secrets/secret-box.ts): no value passes through here. */
-import { type SQL, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { Page, PageRequest } from '../runs/page.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
+import { type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { pageOf } from './keyset-page.ts';
 

@@ -1,9 +1,9 @@
 /** The steps of runs, and how far they are. Written only while the run is at the attempt that writes. */
-import { asc, eq, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { RunError, RunProgress, RunStep } from '../runs/run.ts';
 import type { StepStatus } from '../runs/run-state.ts';
 import type { Db, Tx } from './client.ts';
+import { asc, eq, sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 import { runProgress, runSteps } from './schema.ts';
 

@@ -1,7 +1,7 @@
 /** The times of many schedules, for who looks at all of them. */
-import { sql } from 'drizzle-orm';
 import type { Timing } from '../schedules/schedule.ts';
 import type { Db, Tx } from './client.ts';
+import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { type TimingColumns, toTiming } from './schedule-row.ts';
 

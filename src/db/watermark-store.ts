@@ -1,8 +1,8 @@
 /** The `sync_watermarks` table: one row for a schedule whose runs have synced something. */
-import { eq, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import type { SyncWatermark } from '../runs/sync-watermark.ts';
 import type { Db, Tx } from './client.ts';
+import { eq, sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 import { syncWatermarks } from './schema.ts';
 

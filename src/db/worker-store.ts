@@ -1,8 +1,8 @@
 /** The `workers` table: who executes runs, and until when its lease is good. */
-import { and, eq, isNull, lt, sql } from 'drizzle-orm';
 import { toIso } from '../clock.ts';
 import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
+import { and, eq, isNull, lt, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { workers } from './schema.ts';
 

@@ -14,7 +14,6 @@
  *
  * What this process executes (`live`) and what the database says that it executes may come apart: see `strays.ts`.
  */
-
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';

@@ -5,7 +5,6 @@
  *
  * The cache changes only the cost. It is a value to hand round, not a global, so tests can compare it with none.
  */
-
 import { type CronExpression, parseCron } from './cron-expression.ts';
 import { type DstPolicy, nextCron, previousCron } from './cron-times.ts';
 

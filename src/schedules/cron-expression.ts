@@ -10,7 +10,6 @@
  * One field is one list of items; each item is read by one regular expression. What an expression means
  * in time is cron-times.ts; on which days of a month it fires, cron-days.ts.
  */
-
 import {
   type DayOfMonthField,
   type DayOfWeekField,

@@ -18,7 +18,6 @@
  *
  * Sources: crontab(5), cron(8) of Debian. Debian's rules hold for shifts of less than three hours; here for all.
  */
-
 import type { CronExpression } from './cron-expression.ts';
 import { localAtOrAfter, localAtOrBefore, yearOf } from './cron-wall-clock.ts';
 import { INSTANT_MAX_MS, offsetSpanAt } from './zone.ts';

@@ -3,7 +3,6 @@
  * the ms that such a clock shows since 1970-01-01T00:00. Costs a few bit operations per month passed over:
  * nothing steps by the day or by the minute.
  */
-
 import { shapeOf } from './cron-days.ts';
 import type { CronSets, Set60 } from './cron-expression.ts';
 

@@ -1,5 +1,4 @@
 /** A schedule with what a reader wants beside it. */
-
 import type { Clock } from '../clock.ts';
 import type { Db, Tx } from '../db/client.ts';
 import { findRuns, listActiveRuns } from '../db/run-history-store.ts';

@@ -43,7 +43,7 @@ describe('whatever happens', () => {
         ),
         {
           seed,
-          numRuns: Math.ceil(10 * effort),
+          numRuns: Math.ceil(6 * effort),
           endOnFailure: process.env.CARILLON_MODEL_SHRINK === undefined,
         },
       );

@@ -18,7 +18,7 @@ import { waitFor } from '../support/wait-for.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 /** More than one part of an upload, long in the writing, and nothing that zstd could shorten. */
-const largeBytes = 96 * 1024 * 1024;
+const largeBytes = 40 * 1024 * 1024;
 const smallBytes = 256 * 1024;
 
 type Backup = { object: string; manifest: string; status: string; sha256: string; id: string };

@@ -1,5 +1,4 @@
 /** kill -9 at each boundary of a step: what is on record is not done again, at most the one unrecorded step is. */
-
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,5 +1,4 @@
 /** What graphile-worker does to its pools, and that no run pays for it (DESIGN §7). */
-
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createClock } from '../../src/clock.ts';
 import { ringForgotten } from '../../src/db/queue.ts';

@@ -1,5 +1,4 @@
 /** The job type of docs/writing-a-job.md, as it stands there. */
-
 import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';

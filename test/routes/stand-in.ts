@@ -2,7 +2,6 @@
  * The HTTP layer alone: the app over services that only record what they were asked. What the real services do with
  * it is tested elsewhere, against a real database.
  */
-
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
 import { type AppParts, buildApp } from '../../src/app.ts';

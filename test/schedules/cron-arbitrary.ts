@@ -2,7 +2,6 @@
  * Random cron expressions and policies for the property tests. Hours lean towards the night and days towards
  * every day, since that is when clocks are changed.
  */
-
 import fc from 'fast-check';
 import type { DstPolicy } from '../../src/schedules/cron-times.ts';
 

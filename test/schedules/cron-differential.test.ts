@@ -3,14 +3,13 @@
  * `*` (croner holds `0-59/5` for an interval, crontab(5) does not), no OR-ed day field with a `*`,
  * shifts that do not skip midnight (croner makes up for a lost time on its own day only).
  */
-
 import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseCron } from '../../src/schedules/cron-expression.ts';
 import { DST_DEFAULT, nextCron, previousCron } from '../../src/schedules/cron-times.ts';
 
-const effort = Number(process.env.CARILLON_CRON_EFFORT ?? 1);
+const effort = Number(process.env.CARILLON_CRON_EFFORT ?? 0.5);
 const seed = Number(process.env.CARILLON_CRON_SEED ?? 20_260_101);
 
 const plain = (min: number, max: number) => {

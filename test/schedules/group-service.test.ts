@@ -23,17 +23,17 @@ const countBy = async (column: string) => {
 };
 
 describe('a group', () => {
-  it('of thousands is paused and resumed, and the answer stays readable', async () => {
+  it('of more than are told one by one is paused and resumed, and the answer stays readable', async () => {
     const { id } = await house.create({ labels: { team: 'data' } });
-    await house.copy(id, 1_999);
+    await house.copy(id, 599);
     const paused = await pauseGroup();
-    expect(paused).toMatchObject({ matched: 2_000, changed: { count: 2_000 }, refused: { count: 0 } });
+    expect(paused).toMatchObject({ matched: 600, changed: { count: 600 }, refused: { count: 0 } });
     expect(paused.changed.items).toHaveLength(membersToldMax);
-    expect(await countBy('status')).toEqual({ paused: 2_000 });
-    expect(await resumeGroup()).toMatchObject({ changed: { count: 2_000 } });
-    expect(await countBy('version')).toEqual({ 3: 2_000 });
+    expect(await countBy('status')).toEqual({ paused: 600 });
+    expect(await resumeGroup()).toMatchObject({ changed: { count: 600 } });
+    expect(await countBy('version')).toEqual({ 3: 600 });
     const { rows } = await house.db.execute(sql`select count(*)::int as n from schedule_versions`);
-    expect(rows).toEqual([{ n: 6_000 }]);
+    expect(rows).toEqual([{ n: 1_800 }]);
   }, 120_000);
 
   it('that was left half done is finished by asking again', async () => {

@@ -84,7 +84,7 @@ export async function startRichDumpScene(system: {
   return { ...scene, source, dump };
 }
 
-/** Command lines of this process' children. */
+/** Command lines of this process' children, without those that stay beside it as long as it lives. */
 export async function children(): Promise<string[]> {
   const found: string[] = [];
   for (const pid of await readdir('/proc')) {
@@ -92,7 +92,7 @@ export async function children(): Promise<string[]> {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
     const isOurs = Number(/\) \S (\d+)/.exec(stat)?.[1]) === process.pid;
-    if (isOurs && !/\bpostgres\0/.test(line)) found.push(line.replaceAll('\0', ' '));
+    if (isOurs && !/\bpostgres\0|\/group-guard\.ts\0/.test(line)) found.push(line.replaceAll('\0', ' '));
   }
   return found;
 }

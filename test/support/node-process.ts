@@ -1,9 +1,9 @@
 /** Carillon nodes as real processes, to be stopped, frozen and killed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject, onTestFinished } from 'vitest';
+import { compileCacheIn } from './postgres-server.ts';
 import { waitFor } from './wait-for.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -143,7 +143,7 @@ async function ended(child: ChildProcess): Promise<ProcessEnd> {
 
 /** Half a second less for every start but the first. */
 export function compileCache(): Record<string, string> {
-  return { NODE_COMPILE_CACHE: join(inject('runDirectory'), 'compile-cache') };
+  return { NODE_COMPILE_CACHE: compileCacheIn(inject('runDirectory')) };
 }
 
 function inheritedEnv(): Record<string, string> {

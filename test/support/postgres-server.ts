@@ -44,6 +44,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const directory = await createRunDirectory();
   const forgetExit = endServersAtExit(directory);
   const undo = [async () => forgetExit(), () => removeRunDirectory(directory)];
+  // For the processes of test files and all that those start: half a second less for every start but the first.
+  process.env.NODE_COMPILE_CACHE = compileCacheIn(directory.path);
   const teardown = async () => {
     const outcomes: PromiseSettledResult<void>[] = [];
     // Each in its turn, and each also when one before it failed.
@@ -67,6 +69,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await teardown();
     throw error;
   }
+}
+
+export function compileCacheIn(runDirectory: string): string {
+  return join(runDirectory, 'compile-cache');
 }
 
 /** The same server, another database. */

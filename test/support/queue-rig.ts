@@ -1,5 +1,4 @@
 /** The worker rig with the job type `queue`, whose tasks call a function of the test. */
-
 import type { z } from 'zod';
 import { insertTasks } from '../../src/db/queue-store.ts';
 import type { JobContext } from '../../src/jobs/job.ts';

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { sealed } from '../../src/jobs/backup/sealed-stream.ts';
 import { applyDeletions } from '../../src/jobs/backup/tree-deletions.ts';
 import {
@@ -31,20 +31,15 @@ import { type UnpackOptions, unpackTree } from '../../src/jobs/backup/tree-unpac
 
 export const createdAt = '2026-03-01T02:00:00.000Z';
 
-const folders: string[] = [];
-afterEach(() => {
-  // Not Node's own: it gives up on paths that are longer than a path may be.
-  for (const folder of folders.splice(0)) {
-    // Who is not root cannot empty a directory that he may not write to.
-    if (process.geteuid?.() !== 0) spawnSync('chmod', ['-R', 'u+rwX', folder]);
-    execFileSync('rm', ['-rf', folder]);
-  }
-});
-
 /** Gone after the test. */
 export async function tempFolder(within = tmpdir()): Promise<string> {
   const folder = await mkdtemp(join(within, 'carillon-tree-'));
-  folders.push(folder);
+  onTestFinished(() => {
+    // Who is not root cannot empty a directory that he may not write to.
+    if (process.geteuid?.() !== 0) spawnSync('chmod', ['-R', 'u+rwX', folder]);
+    // Not Node's own: it gives up on paths that are longer than a path may be.
+    execFileSync('rm', ['-rf', folder]);
+  });
   return folder;
 }
 

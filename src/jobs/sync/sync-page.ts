@@ -1,5 +1,4 @@
 /** What passes between the two ends of a sync. */
-
 import type { ColumnPlan, SourceColumn, TargetColumn } from './column-plan.ts';
 import type { JsonValue } from './exact-json.ts';
 import type { PackedRows } from './packed-rows.ts';

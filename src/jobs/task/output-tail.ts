@@ -1,5 +1,4 @@
 /** The end of a stream of unknown length, as text that can be kept. */
-
 import type { Redact } from '../../secrets/redaction.ts';
 import { valueBytesMax } from '../../secrets/secret-box.ts';
 
