@@ -153,7 +153,7 @@ async function removeRunDirectory(directory: RunDirectory): Promise<void> {
   // The lock file last: what bears none is not touched by later runs.
   const contents = (await readdir(directory.path)).filter((name) => name !== LOCK_FILE);
   for (const path of [...elsewhere, ...contents.map((name) => join(directory.path, name)), directory.path]) {
-    await rm(path, { recursive: true, force: true });
+    await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
   directory.release();
 }
