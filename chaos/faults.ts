@@ -18,6 +18,8 @@ export type Faults = {
 export type FaultsOptions = {
   fleet: Fleet;
   postgres: ChaosPostgres;
+  /** The program of the newer version. */
+  newerEntry: string;
   chances: Seeded;
   tell(line: string): void;
 };
@@ -27,7 +29,7 @@ export const recoveryMs = 45_000;
 /** A moment that does not come within this is not waited for. */
 const momentMsMax = 4000;
 
-export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions): Faults {
+export function createFaults({ fleet, postgres, newerEntry, chances, tell }: FaultsOptions): Faults {
   const windows: FaultWindow[] = [];
   const untried: string[] = [];
 
@@ -133,8 +135,12 @@ export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions):
           untried.push('disk full: a small disk could not be mounted here');
           return;
         }
+        // First the tables cannot grow; then the log of changes has no room either, and Postgres cannot go on at all.
         await postgres.fillDisk();
-        await delay(fault.forMs);
+        await delay(fault.forMs / 2);
+        await postgres.spendLog();
+        await delay(fault.forMs / 2);
+        if (await postgres.takesWrites()) untried.push('disk full: Postgres did not notice');
         await postgres.freeDisk();
         // Where it cannot write its log it ends itself.
         await postgres.start();
@@ -146,6 +152,12 @@ export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions):
         // Its next start is right again.
         node.clockShiftMs = 0;
         return;
+      case 'update':
+        node.entry = newerEntry;
+        await node.end('SIGTERM');
+        return void (await node.ready());
+      case 'long_transaction':
+        return void (await postgres.readForLong('runs', fault.forMs));
     }
   }
 
