@@ -110,7 +110,7 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
     },
     fillDisk: mounted
       ? async () => {
-          const file = await open(filler, 'w');
+          const file = await open(filler, 'a');
           const block = Buffer.alloc(1024 * 1024, 1);
           try {
             // Down to the last page: what is left of a block is tried in smaller ones.

@@ -210,6 +210,9 @@ function lasting(fault: Fault): number {
       return fault.downMs + 2500;
     case 'cut':
       return 500;
+    case 'disk_full':
+      // Postgres may have to be started again, and recovers then.
+      return fault.forMs + 8000;
     case 'clock_off':
       return 5000;
     default:

@@ -28,6 +28,7 @@ export type FaultsOptions = {
 export const recoveryMs = 45_000;
 /** A moment that does not come within this is not waited for. */
 const momentMsMax = 4000;
+const refillEveryMs = 250;
 
 export function createFaults({ fleet, postgres, newerEntry, chances, tell }: FaultsOptions): Faults {
   const windows: FaultWindow[] = [];
@@ -136,10 +137,9 @@ export function createFaults({ fleet, postgres, newerEntry, chances, tell }: Fau
           return;
         }
         // First the tables cannot grow; then the log of changes has no room either, and Postgres cannot go on at all.
-        await postgres.fillDisk();
-        await delay(fault.forMs / 2);
+        await keepFull(postgres.fillDisk, fault.forMs / 2);
         await postgres.spendLog();
-        await delay(fault.forMs / 2);
+        await keepFull(postgres.fillDisk, fault.forMs / 2);
         if (await postgres.takesWrites()) untried.push('disk full: Postgres did not notice');
         await postgres.freeDisk();
         // Where it cannot write its log it ends itself.
@@ -158,6 +158,15 @@ export function createFaults({ fleet, postgres, newerEntry, chances, tell }: Fau
         return void (await node.ready());
       case 'long_transaction':
         return void (await postgres.readForLong('runs', fault.forMs));
+    }
+  }
+
+  /** Whatever room Postgres makes meanwhile is taken as well. */
+  async function keepFull(fill: () => Promise<void>, forMs: number): Promise<void> {
+    const untilMs = performance.now() + forMs;
+    while (performance.now() < untilMs) {
+      await fill();
+      await delay(refillEveryMs);
     }
   }
 

@@ -100,15 +100,15 @@ function isLockInTheWay(error: unknown): boolean {
 
 /** Whom we most likely wait for, in words. */
 async function longestTransaction(client: pg.Client): Promise<string> {
-  const { rows } = await client.query<{ pid: number; name: string; seconds: number }>(`
-    select pid, application_name as name, extract(epoch from clock_timestamp() - xact_start)::float8 as seconds
+  const { rows } = await client.query<{ pid: number; name: string; since: Date }>(`
+    select pid, application_name as name, xact_start as since
     from pg_stat_activity
     where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()
     order by xact_start limit 1`);
   const [longest] = rows;
   if (longest === undefined) return 'no other transaction is open any more';
-  const { pid, name, seconds } = longest;
-  return `the longest transaction is of process ${pid} (${name === '' ? 'it has no name' : name}), open for ${seconds.toFixed(1)} s`;
+  const { pid, name, since } = longest;
+  return `the longest transaction is of process ${pid} (${name === '' ? 'it has no name' : name}), open since ${since.toISOString()}`;
 }
 
 /** A newer version has been here: that one's changes leave us what we need. */

@@ -244,4 +244,11 @@ describe('does not blame', () => {
     const stall = { label: 'stall', fromMs: at(20), healedMs: at(21.5), recoveryMs: 1000 };
     expect(numbers({ ...late, faults: [...late.faults, stall] })).toEqual([]);
   });
+
+  it('a process that took long to stop where the machine stood still, and no other fault excuses it', () => {
+    const slow = changed((e) => ({ ends: [{ ...e.ends[1]!, atMs: at(142) }] }));
+    const window = { label: 'stall', fromMs: at(100), healedMs: at(140), recoveryMs: 2000 };
+    expect(numbers({ ...slow, faults: [...slow.faults, { ...window, isStall: true }] })).toEqual([]);
+    expect(numbers({ ...slow, faults: [...slow.faults, window] })).toEqual([17]);
+  });
 });
