@@ -1,5 +1,5 @@
 /** The Postgres of a chaos run: the one of the packages, on one port, stopped, killed and started at will. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -62,9 +62,10 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
   const logFile = join(place.directory, 'postgres.log');
   const filler = join(disk, 'filler');
   let pid: number | null = null;
-  // Whoever ends this program in the middle leaves no server behind.
+  // Whoever ends this program in the middle leaves no server and no mount behind.
   const quit = () => {
     if (pid !== null) process.kill(pid, 'SIGQUIT');
+    if (mounted) spawnSync('umount', ['-l', disk]);
   };
   process.on('exit', quit);
 

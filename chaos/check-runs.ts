@@ -45,13 +45,22 @@ export function hitsAreRecorded({ runs, attempts, hits }: Evidence): string[] {
   });
 }
 
-/** 8: after a checkpoint is committed its step is not called again. */
+/**
+ * 8: after a checkpoint is committed its step is not called again. It was when the record says so; and, as a record could
+ * be written over, at the latest when the step after it was called.
+ */
 export function checkpointsHold({ steps, hits }: Evidence, rules: Rules): string[] {
-  const done = new Map(
-    steps
-      .filter((step) => step.status === 'succeeded')
-      .map((step) => [`${step.runId} ${step.name}`, step.finishedAtMs!]),
-  );
+  const done = new Map<string, number>();
+  const note = (runId: string, name: string, atMs: number) => {
+    const key = `${runId} ${name}`;
+    done.set(key, Math.min(atMs, done.get(key) ?? Number.POSITIVE_INFINITY));
+  };
+  for (const { runId, name, status, finishedAtMs } of steps)
+    if (status === 'succeeded') note(runId, name, finishedAtMs!);
+  for (const { phase, runId, step, atMs } of hits) {
+    const before = stepNames[stepNames.indexOf(step) - 1];
+    if (phase === 'hit' && before !== undefined) note(runId, before, atMs);
+  }
   return hits.flatMap((hit) => {
     const doneMs = hit.phase === 'hit' ? done.get(`${hit.runId} ${hit.step}`) : undefined;
     if (doneMs === undefined || hit.atMs <= doneMs + rules.clockMarginMs) return [];

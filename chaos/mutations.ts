@@ -17,7 +17,7 @@ export type Mutation = {
 
 const short = { seed: 1, short: true } as const;
 /** A worker sleeps through its lease, again and again, and others take its runs over. */
-const zombies = { seed: 1, minutes: 3, only: ['freeze'] } as const;
+const zombies = { seed: 1, minutes: 2.5, only: ['freeze'] } as const;
 
 const fencelessEnds: Edit = {
   file: 'src/db/run-end-store.ts',
@@ -150,6 +150,11 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         ...fencelessEnds,
         from: `${fencelessEnds.from} r.status = any(\${array(from)}::text[])`,
         to: 'where r.id = e.id',
+      },
+      {
+        file: 'migrations/0001_storage.sql',
+        from: 'WHEN (OLD."finished_at" IS NOT NULL)',
+        to: 'WHEN (false)',
       },
       ...deafToItsLease,
     ],

@@ -136,6 +136,15 @@ const planted: [number, string, () => Evidence][] = [
     'a step is called after its checkpoint',
     () => changed((e) => ({ hits: [...e.hits, ...hits('steps 60', 60.4, { step: 'first', attempt: 2 })] })),
   ],
+  [
+    8,
+    'a step is called after the next one was, whatever its record says now',
+    () =>
+      changed((e) => ({
+        steps: e.steps.map((step) => (step.name === 'first' ? { ...step, finishedAtMs: at(63) } : step)),
+        hits: [...e.hits, ...hits('steps 60', 62.9, { step: 'first', attempt: 2 })],
+      })),
+  ],
   [9, 'an end that was seen has changed', () => withRun('ten 10', { status: 'failed' })],
   [9, 'an end that was seen has a new attempt', () => withRun('ten 10', { finishedAtMs: at(12) })],
   [9, 'an end that was seen is gone', () => withoutRun('ten 10')],

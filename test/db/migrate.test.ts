@@ -188,7 +188,7 @@ describe('migrate', () => {
       await gaveWay;
       // Who came after the migration would wait for as long as the reader takes: for ever, here.
       await withClient(url, async (writer) => {
-        await writer.query(`set statement_timeout = '5s'`);
+        await writer.query(`set statement_timeout = '10s'`);
         for (let times = 0; times < 3; times += 1) await writer.query('update runs set attempt = attempt');
       });
       expect(await query(`select to_regclass('public.releases') as made`)).toEqual([{ made: null }]);
