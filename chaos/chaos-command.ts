@@ -3,7 +3,7 @@
  *
  * Plays a chaos run for each seed (without one: of chance), and with --mutation for each of these defects (`all`) the run that
  * should find it. With --report the tables go into that document too, as they are on the terminal. Exits with 1 when an
- * invariant is broken, or a defect is not found; logs of broken ones, and with --keep of all, are left where it says.
+ * invariant is broken, or a defect is not found; `--only none` is a run without faults; logs of broken ones, and with --keep of all, are left where it says.
  */
 import { parseArgs } from 'node:util';
 import { type ChaosReport, runChaos } from './chaos.ts';
@@ -37,7 +37,7 @@ const given = values.seed?.map(Number);
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 if (given?.some((seed) => !Number.isInteger(seed)) || (minutes !== undefined && !(minutes > 0)))
   throw new Error('--seed is a whole number, --minutes a number above 0');
-const only = values.only as FaultKind[] | undefined;
+const only = values.only?.filter((kind) => kind !== 'none') as FaultKind[] | undefined;
 const names = values.mutation.includes('all') ? Object.keys(mutations) : values.mutation;
 for (const name of names)
   if (mutations[name] === undefined)
@@ -54,7 +54,7 @@ async function asItIs(): Promise<boolean> {
   const seeds = given ?? [Math.floor(Math.random() * 1e6)];
   const options = { minutes: minutes ?? 10, short: values.short ?? false, only: only ?? null };
   const length = options.short ? ' --short' : ` --minutes ${options.minutes}`;
-  const command = `npm run chaos --${length}${seeds.map((seed) => ` --seed ${seed}`).join('')}${only?.map((kind) => ` --only ${kind}`).join('') ?? ''}`;
+  const command = `npm run chaos --${length}${seeds.map((seed) => ` --seed ${seed}`).join('')}${onlyWords(options.only)}`;
   const reports: NamedReport[] = [];
   for (const seed of seeds) {
     console.log(`seed ${seed},${length.replace(' --', ' ')}`);
@@ -104,8 +104,14 @@ async function withDefect(name: string, mutation: Mutation): Promise<MutationRes
   );
   const command = options.short
     ? `--short --seed ${options.seed}`
-    : `--minutes ${options.minutes} --seed ${options.seed}${options.only?.map((kind) => ` --only ${kind}`).join('') ?? ''}`;
+    : `--minutes ${options.minutes} --seed ${options.seed}${onlyWords(options.only)}`;
   return { name, defect: mutation.defect, expected: mutation.breaks, command, broken };
+}
+
+/** As it is given to the command. */
+function onlyWords(kinds: readonly FaultKind[] | null): string {
+  if (kinds === null) return '';
+  return (kinds.length === 0 ? ['none'] : kinds).map((kind) => ` --only ${kind}`).join('');
 }
 
 function show(report: ChaosReport): void {

@@ -54,8 +54,8 @@ const seenEveryMs = 2000;
 /** A lost worker's runs are back after 45 s; then they take as long as they take. */
 const restMsMax = 100_000;
 const backlog = { schedules: 100, missedEach: 1000, everyMs: 60_000, prefix: 'backlog-' };
-/** What no healthy program writes. */
 const fullDisk = /No space left|could not extend/i;
+/** What no healthy program writes. */
 const cry = /uncaught|unhandled|heap out of memory|"level":60|AssertionError/i;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
