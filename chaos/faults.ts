@@ -54,6 +54,7 @@ export function createFaults({ fleet, postgres, newerEntry, chances, tell }: Fau
     const label = labelOf(fault);
     const atMs = Date.now();
     const window: FaultWindow = { label, fromMs: atMs, healedMs: Number.POSITIVE_INFINITY, recoveryMs };
+    if (fault.kind === 'freeze' || fault.kind === 'block_loop') window.isFreeze = true;
     // From the beginning, so that it is known also when the run is cut short.
     windows.push(window);
     tell(`  ${label}`);

@@ -1,5 +1,6 @@
 /** A checker that cannot fail proves nothing: in clean logs each defect is planted, and each must be found. */
 import { describe, expect, it } from 'vitest';
+import { checkpointsHold } from '../../chaos/check-runs.ts';
 import { checkAll, invariants } from '../../chaos/checker.ts';
 import type { Evidence, Rules, RunRow } from '../../chaos/evidence.ts';
 import { ack, at, cleanEvidence, hits, noRun, run } from './clean-evidence.ts';
@@ -259,5 +260,22 @@ describe('does not blame', () => {
     const window = { label: 'stall', fromMs: at(100), healedMs: at(140), recoveryMs: 2000 };
     expect(numbers({ ...slow, faults: [...slow.faults, { ...window, isStall: true }] })).toEqual([]);
     expect(numbers({ ...slow, faults: [...slow.faults, window] })).toEqual([17]);
+  });
+
+  it('the one call that was on its way when its process was frozen, and no later one', () => {
+    const second = hits('steps 60', 63, { step: 'second' });
+    const third = hits('steps 60', 63.2, { step: 'third' });
+    const woken = (more: typeof second, frozenFrom: number) => {
+      const freeze = { label: 'freeze', fromMs: at(frozenFrom), healedMs: at(63.1), recoveryMs: 0 };
+      const evidence = changed((e) => ({
+        hits: [...e.hits, ...more],
+        faults: [...e.faults, { ...freeze, isFreeze: true }],
+      }));
+      return checkpointsHold(evidence, rules);
+    };
+    expect(woken(second, 60.5)).toEqual([]);
+    expect(woken([...second, ...third], 60.5)).toEqual([expect.stringContaining('step third')]);
+    // It had had time to hear that it was lost before it was frozen.
+    expect(woken(second, 62.9)).toEqual([expect.stringContaining('step second')]);
   });
 });
