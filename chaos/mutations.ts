@@ -132,12 +132,12 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'forgotten-steps': {
     defect: 'a step that has succeeded is done again by the next attempt',
     breaks: [8],
-    run: { seed: 1, minutes: 1, only: ['terminate'] },
+    run: { seed: 1, minutes: 1.7, only: ['kill', 'terminate'] },
     edits: [
       {
         file: 'src/jobs/step.ts',
-        from: "if (known?.status === 'succeeded') return known.output as T;\n    if (known?.status === 'failed')",
-        to: "if (known?.status === 'failed')",
+        from: "const known = (await records()).get(name);\n    if (known?.status === 'succeeded') return known.output as T;\n    if (known?.status === 'failed') throw finalError(known.error!);",
+        to: 'const known = null as StepRecord | null;\n    await records();',
       },
     ],
   },
