@@ -1,5 +1,5 @@
 /** The Postgres of a chaos run: the one of the packages, on one port, stopped, killed and started at will. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,6 +22,12 @@ export type ChaosPostgres = {
   readOnly(on: boolean): Promise<void>;
   /** Takes all the space that its disk has; null where the disk is not one of its own. */
   fillDisk: (() => Promise<void>) | null;
+  /** Writes to its log until that takes no more: else some seconds of a full disk might pass without being noticed. */
+  spendLog(): Promise<void>;
+  /** Whether a transaction that writes is committed. */
+  takesWrites(): Promise<boolean>;
+  /** Holds a transaction open that has read the table. Over at once where the database is away. */
+  readForLong(table: string, forMs: number): Promise<void>;
   freeDisk(): Promise<void>;
   close(): Promise<void>;
 };
@@ -56,23 +62,27 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
   const logFile = join(place.directory, 'postgres.log');
   const filler = join(disk, 'filler');
   let pid: number | null = null;
-  // Whoever ends this program in the middle leaves no server behind.
+  // Whoever ends this program in the middle leaves no server and no mount behind.
   const quit = () => {
     if (pid !== null) process.kill(pid, 'SIGQUIT');
+    if (mounted) spawnSync('umount', ['-l', disk]);
   };
   process.on('exit', quit);
 
-  /** Writes to the log until it takes no more: else some seconds of a full disk might pass without being noticed. */
-  async function spendLog(): Promise<void> {
-    const session = new pg.Client({ connectionString: url });
+  /** False: something in it failed. */
+  async function inSession(work: (session: pg.Client) => Promise<void>): Promise<boolean> {
+    const session = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 5000,
+      query_timeout: 60_000,
+    });
     session.on('error', () => {});
     try {
       await session.connect();
-      for (let mb = 0; mb < logMbMax; mb += 1) {
-        await session.query("select pg_logical_emit_message(true, 'chaos', repeat('x', 1048576))");
-      }
+      await work(session);
+      return true;
     } catch {
-      // That is what it is for.
+      return false;
     } finally {
       await session.end().catch(() => {});
     }
@@ -101,7 +111,7 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
     },
     fillDisk: mounted
       ? async () => {
-          const file = await open(filler, 'w');
+          const file = await open(filler, 'a');
           const block = Buffer.alloc(1024 * 1024, 1);
           try {
             // Down to the last page: what is left of a block is tried in smaller ones.
@@ -113,9 +123,29 @@ export async function startChaosPostgres(directory: string, ownDisk: boolean): P
           } finally {
             await file.close();
           }
-          await spendLog();
         }
       : null,
+    async spendLog() {
+      await inSession(async (session) => {
+        for (let mb = 0; mb < logMbMax; mb += 1) {
+          await session.query("select pg_logical_emit_message(true, 'chaos', repeat('x', 1048576))");
+        }
+      });
+    },
+    takesWrites: () =>
+      inSession(async (session) => {
+        await session.query('create table if not exists chaos_writes (text text)');
+        await session.query(
+          "insert into chaos_writes select repeat('x', 1000) from generate_series(1, 1000)",
+        );
+      }),
+    async readForLong(table, forMs) {
+      await inSession(async (session) => {
+        await session.query(`begin; select from ${table} limit 1`);
+        await delay(forMs);
+        await session.query('commit');
+      });
+    },
     freeDisk: () => rm(filler, { force: true }),
     async close() {
       await postgres.end('fast');

@@ -1,7 +1,4 @@
-/**
- * `npm run chaos -- [--minutes 10] [--seed n] [--short] [--keep]`: does what it can to make the service lose or double something, and
- * tells whether it did. Exits with 1 when an invariant is broken; then, and with --keep, its logs are left where it says.
- */
+/** One chaos run: does what it can to make the service lose or double something, and tells whether it did. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,27 +7,31 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { startChaosPostgres } from './chaos-postgres.ts';
 import { checkAll, type Finding } from './checker.ts';
-import { lookAtEnds, readDatabase, readRest, turnBack } from './database-log.ts';
-import { createDeadlines } from './deadlines.ts';
+import { lookAtEnds, readDatabase, readReleases, readRest, turnBack } from './database-log.ts';
 import type { Evidence, FaultWindow, Rules, SeenEnd } from './evidence.ts';
+import type { FaultKind } from './fault-plan.ts';
 import { createFaults, recoveryMs } from './faults.ts';
+import { type Figures, figuresOf } from './figures.ts';
 import { createFleet, graceSeconds } from './fleet.ts';
 import { copyHouse, type Edit } from './house-copy.ts';
 import { createLoad } from './load.ts';
-import { mutations } from './mutations.ts';
 import { type PlannedSchedule, planChaos } from './plan.ts';
 import { startProxy } from './proxy.ts';
 import { seeded } from './seeded.ts';
+import { watchTurns } from './turns.ts';
 import type { WitnessLine } from './witness.ts';
 
 export type ChaosOptions = {
   seed: number;
   minutes: number;
   short: boolean;
+  /** These faults alone; null: as the plan has them. */
+  only?: readonly FaultKind[] | null;
   keep: boolean;
+  /** No logs are left, also where an invariant is broken: it was meant to be. */
+  discard?: boolean;
   /** Defects that are put into the copy of the service that is run. */
   edits: readonly Edit[];
   tell(line: string): void;
@@ -40,6 +41,8 @@ export type ChaosReport = {
   findings: Finding[];
   evidence: Evidence;
   untried: readonly string[];
+  figures: Figures;
+  /** The figures, each in a line. */
   lines: readonly string[];
   directory: string | null;
 };
@@ -47,24 +50,27 @@ export type ChaosReport = {
 /** Promised is a second; the rest is for a machine of two cores on which everything runs, and others beside. */
 export const rules: Rules = { clockMarginMs: 250, epsilonMs: 1500 };
 
-const stallMs = 300;
-const stallLookMs = 100;
 const seenEveryMs = 2000;
 /** A lost worker's runs are back after 45 s; then they take as long as they take. */
 const restMsMax = 100_000;
 const backlog = { schedules: 100, missedEach: 1000, everyMs: 60_000, prefix: 'backlog-' };
+const fullDisk = /No space left|could not extend/i;
 /** What no healthy program writes. */
 const cry = /uncaught|unhandled|heap out of memory|"level":60|AssertionError/i;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, short, tell } = options;
-  const plan = planChaos(options);
+  const { seed, short, only = null, tell } = options;
+  const plan = planChaos({ ...options, only });
+  const startedMs = Date.now();
   const directory = await mkdtemp(join(tmpdir(), 'carillon-chaos-'));
   // Started by root, the Postgres in it has an account of its own, which must get through.
   await chmod(directory, 0o711);
   const closing: (() => unknown)[] = [];
   try {
-    const entry = await copyHouse(join(directory, 'house'), options.edits);
+    const [entry, newerEntry] = await Promise.all([
+      copyHouse(join(directory, 'house'), options.edits),
+      copyHouse(join(directory, 'newer-house'), options.edits, { newer: true }),
+    ]);
     const postgres = await startChaosPostgres(directory, !short);
     closing.push(() => postgres.close());
     const proxies = await Promise.all([0, 1, 2].map(() => startProxy(postgres.port)));
@@ -80,11 +86,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       blockMs: 60_000,
     });
     closing.push(() => fleet.stop());
-    const faults = createFaults({ fleet, postgres, chances: seeded(seed, 'moments'), tell });
+    const faults = createFaults({ fleet, postgres, newerEntry, chances: seeded(seed, 'moments'), tell });
     witness.onHit = () => faults.onHit?.();
     const load = createLoad({ nodes: fleet.nodes, witnessUrl: witness.url });
-    const stalls = watchStalls();
-    closing.push(stalls.stop);
+    const turns = watchTurns(() => fleet.nodes.flatMap(({ pid }) => pid ?? []));
+    closing.push(turns.stop);
     const seen: SeenEnd[] = [];
     const looking = setInterval(
       () => void lookAtEnds(postgres.url).then((ends) => seen.push(...ends)),
@@ -97,12 +103,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     let countsFromMs = fromMs;
     const starting: FaultWindow[] = [];
     await fleet.start();
-    if (!short) {
+    if (!short && only === null) {
       const made = await makeBacklog();
       fromMs = made.fromMs;
       countsFromMs = made.nobodyDispatched!.untilMs;
       starting.push(made);
-    } else {
+    } else if (short) {
       // It shares its machine with other tests, so it does not judge how late is late while all is well.
       starting.push({ label: 'start', fromMs, healedMs: Date.now(), recoveryMs });
     }
@@ -123,12 +129,16 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     tell(`at rest after ${((performance.now() - restFromMs) / 1000).toFixed(1)} s`);
     clearInterval(looking);
     const database = await readDatabase(postgres.url);
+    const updated = faults.windows.find((window) => window.label.startsWith('update'));
+    const releases = updated && (await readReleases(postgres.url, updated.healedMs));
     const load1 = loadavg()[0]!;
     await fleet.stop();
     // A node that finds no database within its patience says so, fatally, and is started again: no cry.
     const cries: string[] = [];
+    let fullDiskLines = 0;
     for (const { index } of fleet.nodes) {
       const text = await readFile(join(directory, `node-${index}.log`), 'utf8');
+      fullDiskLines += text.split('\n').filter((line) => fullDisk.test(line)).length;
       cries.push(
         ...text
           .split('\n')
@@ -149,22 +159,30 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       hits,
       ...database,
       seen: [...seen, ...load.seen].filter((end) => end.seenMs >= countsFromMs),
-      faults: [...starting, ...faults.windows, ...stalls.windows],
+      faults: [...starting, ...faults.windows, ...turns.windows],
       ends: fleet.ends,
       cries,
       memory: fleet.memory,
       graceMs: graceSeconds * 1000,
     };
     const findings = checkAll(evidence, rules);
-    const isBroken = findings.some(({ faults: broken }) => broken.length > 0);
+    const isKept =
+      options.keep || (!options.discard && findings.some(({ faults: broken }) => broken.length > 0));
     const lostAnswers = proxies.reduce((sum, proxy) => sum + proxy.lostAnswers, 0);
-    const lines = describe(evidence, {
+    const untried = [...faults.untried];
+    if (releases !== undefined && (releases.older === 0 || releases.newer === 0))
+      untried.push(`two versions at work: after the update ${JSON.stringify(releases)} runs were theirs`);
+    const tookMs = Date.now() - startedMs;
+    const figures = figuresOf(evidence, rules, {
       load1,
       lostAnswers,
-      stallMs: stalls.totalMs(),
+      stallMs: turns.totalMs(),
       answers: load.answers,
+      tookMs,
+      releases: releases ?? null,
+      fullDiskLines,
     });
-    if (isBroken || options.keep) {
+    if (isKept) {
       await writeFile(join(directory, 'evidence.json'), JSON.stringify(evidence));
       await writeFile(
         join(directory, 'findings.txt'),
@@ -176,9 +194,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     return {
       findings,
       evidence,
-      untried: faults.untried,
-      lines,
-      directory: isBroken || options.keep ? directory : null,
+      untried,
+      figures,
+      lines: [...figures].map(([label, text]) => `${label}: ${text}`),
+      directory: isKept ? directory : null,
     };
 
     /** Nobody was there for most of a day: 100,000 times are due when the nodes come back. */
@@ -207,7 +226,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     }
   } finally {
     for (const close of closing.reverse()) await close();
-    if (!options.keep) await rm(join(directory, 'house'), { recursive: true, force: true });
+    if (!options.keep) {
+      for (const house of ['house', 'newer-house'])
+        await rm(join(directory, house), { recursive: true, force: true });
+    }
     await rm(join(directory, 'disk'), { recursive: true, force: true });
     await rm(join(directory, 'compile-cache'), { recursive: true, force: true });
     // What is left when all went well is nothing.
@@ -238,104 +260,4 @@ async function startWitness(file: string) {
   };
   lines.on('line', () => witness.onHit());
   return witness;
-}
-
-/** Where this very process had no turn, the machine had none to give: whoever is late then is not to blame. */
-function watchStalls() {
-  const windows: FaultWindow[] = [];
-  let lastMs = Date.now();
-  const timer = setInterval(() => {
-    const nowMs = Date.now();
-    const lostMs = nowMs - lastMs - stallLookMs;
-    if (lostMs > stallMs)
-      windows.push({ label: 'stall of the machine', fromMs: lastMs, healedMs: nowMs, recoveryMs: 2000 });
-    lastMs = nowMs;
-  }, stallLookMs);
-  return {
-    windows,
-    totalMs: () => windows.reduce((sum, window) => sum + window.healedMs - window.fromMs, 0),
-    stop: () => clearInterval(timer),
-  };
-}
-
-type Circumstances = {
-  load1: number;
-  lostAnswers: number;
-  stallMs: number;
-  answers: ReadonlyMap<string, number>;
-};
-
-function describe(
-  evidence: Evidence,
-  { load1, lostAnswers, stallMs: stalled, answers }: Circumstances,
-): string[] {
-  const { runs, hits, acks, attempts, faults } = evidence;
-  const deadlines = createDeadlines(faults);
-  const overlaps = new Map(
-    acks.map((ack) => [ack.scheduleId, ack.definition?.overlap]).filter(([, overlap]) => overlap) as [
-      string,
-      string,
-    ][],
-  );
-  const late = runs
-    .filter((run) => run.cause === 'schedule' && run.startedAtMs !== null)
-    .filter((run) => deadlines.isHealthy(run.dueAtMs, run.dueAtMs + rules.epsilonMs))
-    // Not where runs wait for the ones before them.
-    .filter((run) => ['skip', 'allow'].includes(overlaps.get(run.scheduleId) ?? ''))
-    .map((run) => run.startedAtMs! - run.dueAtMs)
-    .toSorted((a, b) => a - b);
-  const loadFromMs = Math.min(...evidence.hits.map((hit) => hit.atMs));
-  let healthyS = 0;
-  for (let at = loadFromMs; at < evidence.untilMs; at += 1000)
-    if (deadlines.isHealthy(at, at + 1000)) healthyS += 1;
-  const percentile = (p: number) =>
-    (late[Math.min(late.length - 1, Math.floor(late.length * p))] ?? Number.NaN).toFixed(0);
-  const statuses = [...Map.groupBy(runs, (run) => run.status)].map(
-    ([status, of]) => `${of.length} ${status}`,
-  );
-  const ways = [...Map.groupBy(attempts, (each) => each.status)].map(
-    ([status, of]) => `${of.length} ${status}`,
-  );
-  return [
-    `${acks.length} changes acknowledged (answers: ${[...answers].map(([status, n]) => `${n} × ${status}`).join(', ')})`,
-    `${runs.length} rows: ${statuses.join(', ')}; attempts that did not end their run: ${ways.join(', ') || 'none'}`,
-    `${hits.filter((hit) => hit.phase === 'hit').length} hits at the witness; ${lostAnswers} answers of commits lost`,
-    `${healthyS} of ${Math.round((evidence.untilMs - loadFromMs) / 1000)} s were free of faults and recoveries; lateness in them, ${late.length} starts: p50 ${percentile(0.5)} ms, p99 ${percentile(0.99)} ms, max ${percentile(1)} ms`,
-    `machine: load average ${load1.toFixed(1)}, ${(stalled / 1000).toFixed(1)} s without a turn for the harness`,
-  ];
-}
-
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '10' },
-      seed: { type: 'string' },
-      short: { type: 'boolean', default: false },
-      keep: { type: 'boolean', default: false },
-      mutation: { type: 'string' },
-    },
-  });
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e6) : Number(values.seed);
-  const minutes = Number(values.minutes);
-  if (!Number.isInteger(seed) || !(minutes > 0))
-    throw new Error('--seed is a whole number, --minutes a number above 0');
-  const edits = values.mutation === undefined ? [] : mutations[values.mutation];
-  if (edits === undefined) throw new Error(`--mutation is one of ${Object.keys(mutations).join(', ')}`);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
-  console.log(`seed ${seed}${values.short ? ', short' : `, ${minutes} minutes`}`);
-  const startedAtMs = performance.now();
-  const tell = (line: string) =>
-    console.log(`${((performance.now() - startedAtMs) / 1000).toFixed(1).padStart(7)} s  ${line}`);
-  const report = await runChaos({ seed, minutes, short: values.short, keep: values.keep, edits, tell });
-  for (const line of report.lines) console.log(line);
-  for (const line of report.untried) console.log(`not tried: ${line}`);
-  for (const { invariant, faults } of report.findings) {
-    console.log(
-      `${faults.length === 0 ? 'holds ' : 'BROKEN'} ${String(invariant.number).padStart(2)} ${invariant.promise}`,
-    );
-    for (const line of faults.slice(0, 10)) console.log(`          ${line}`);
-    if (faults.length > 10) console.log(`          and ${faults.length - 10} more`);
-  }
-  if (report.directory !== null) console.log(`logs: ${report.directory}`);
-  process.exitCode = report.findings.some(({ faults }) => faults.length > 0) ? 1 : 0;
 }

@@ -1,4 +1,5 @@
 /** The invariants about what was acknowledged and about the processes: 1 and 17 of the list in checker.ts. Pure. */
+import { createDeadlines } from './deadlines.ts';
 import type { Ack, Evidence, MemorySample, ScheduleRow } from './evidence.ts';
 import type { PlannedTrigger } from './plan.ts';
 
@@ -62,8 +63,9 @@ function isTrigger(stored: ScheduleRow['trigger'], planned: PlannedTrigger): boo
 }
 
 /** 17: no process ended by itself or cried, and none grew without end. */
-export function processesAreWell({ ends, cries, memory, graceMs }: Evidence): string[] {
+export function processesAreWell({ ends, cries, memory, graceMs, faults: windows }: Evidence): string[] {
   const faults = cries.map((line) => `a node wrote: ${line}`);
+  const deadlines = createDeadlines(windows.filter((window) => window.isStall === true));
   for (const { node, pid, code, signal, atMs, asked, starting } of ends) {
     const who = `node ${node} (pid ${pid})`;
     const how = signal ?? `code ${code}`;
@@ -72,7 +74,8 @@ export function processesAreWell({ ends, cries, memory, graceMs }: Evidence): st
       if (!starting) faults.push(`${who} ended by itself at ${iso(atMs)}: ${how}`);
     } else if (asked.signal === 'SIGTERM') {
       const tookMs = atMs - asked.atMs;
-      if (tookMs > graceMs + stopSlackMs) faults.push(`${who} took ${tookMs} ms to stop`);
+      if (atMs > deadlines.of(asked.atMs, graceMs + stopSlackMs))
+        faults.push(`${who} took ${tookMs} ms to stop`);
       // One that had just been started had not learnt yet what the signal means.
       if (signal !== null && !starting) faults.push(`${who} did not stop in order: ${how}`);
     }

@@ -2,9 +2,12 @@
 import { createDeadlines } from './deadlines.ts';
 import type { Evidence, Rules, RunRow } from './evidence.ts';
 import { livesOf } from './oracle.ts';
+import type { WitnessLine } from './witness.ts';
 
 const iso = (ms: number) => new Date(ms).toISOString();
 const cancelHeededMs = 5000;
+/** Between two steps of an attempt on a busy machine. */
+const decidedWithinMs = 1500;
 /** An end is rounded to whole milliseconds. */
 const roundingMs = 2;
 const stepNames = ['first', 'second', 'third'];
@@ -45,16 +48,39 @@ export function hitsAreRecorded({ runs, attempts, hits }: Evidence): string[] {
   });
 }
 
-/** 8: after a checkpoint is committed its step is not called again. */
-export function checkpointsHold({ steps, hits }: Evidence, rules: Rules): string[] {
-  const done = new Map(
-    steps
-      .filter((step) => step.status === 'succeeded')
-      .map((step) => [`${step.runId} ${step.name}`, step.finishedAtMs!]),
-  );
+/**
+ * 8: after a checkpoint is committed its step is not called again. It was when the record says so; and, as a record could
+ * be written over, at the latest when the step after it was called.
+ *
+ * One call nobody can take back: of a process that was frozen after it had decided to call, and before it was sent.
+ */
+export function checkpointsHold({ steps, hits, faults }: Evidence, rules: Rules): string[] {
+  const own = Map.groupBy(hits, (hit) => `${hit.runId} ${hit.attempt}`);
+  const wasOnItsWay = ({ runId, attempt, atMs }: WitnessLine) => {
+    const before = own.get(`${runId} ${attempt}`)!.filter((line) => line.atMs < atMs);
+    const lastMs = Math.max(...before.map((line) => line.atMs));
+    return faults.some(
+      ({ isFreeze, fromMs, healedMs }) =>
+        isFreeze === true &&
+        lastMs <= fromMs &&
+        lastMs > fromMs - decidedWithinMs &&
+        atMs <= healedMs + rules.clockMarginMs,
+    );
+  };
+  const done = new Map<string, number>();
+  const note = (runId: string, name: string, atMs: number) => {
+    const key = `${runId} ${name}`;
+    done.set(key, Math.min(atMs, done.get(key) ?? Number.POSITIVE_INFINITY));
+  };
+  for (const { runId, name, status, finishedAtMs } of steps)
+    if (status === 'succeeded') note(runId, name, finishedAtMs!);
+  for (const { phase, runId, step, atMs } of hits) {
+    const before = stepNames[stepNames.indexOf(step) - 1];
+    if (phase === 'hit' && before !== undefined) note(runId, before, atMs);
+  }
   return hits.flatMap((hit) => {
     const doneMs = hit.phase === 'hit' ? done.get(`${hit.runId} ${hit.step}`) : undefined;
-    if (doneMs === undefined || hit.atMs <= doneMs + rules.clockMarginMs) return [];
+    if (doneMs === undefined || hit.atMs <= doneMs + rules.clockMarginMs || wasOnItsWay(hit)) return [];
     return [
       `step ${hit.step} of run ${hit.runId} was done at ${iso(doneMs)} and called again at ${iso(hit.atMs)}`,
     ];

@@ -65,6 +65,16 @@ export async function lookAtEnds(url: string): Promise<SeenEnd[]> {
   return rows.flat().map((row) => ({ ...row, seenMs: Date.now() }));
 }
 
+/** Runs that started after `sinceMs`, by the version of the worker that took them; nothing where no newer one was. */
+export async function readReleases(url: string, sinceMs: number): Promise<{ older: number; newer: number }> {
+  const rows = await ask<{ release: 'older' | 'newer'; n: number }>(url, [
+    `select coalesce(w.release, 'older') as release, count(*)::int as n from runs r join workers w on w.id = r.worker_id
+      where r.attempt_started_at > '${new Date(sinceMs).toISOString()}' group by 1`,
+  ]).catch(() => []);
+  const of = (release: string) => rows.flat().find((row) => row.release === release)?.n ?? 0;
+  return { older: of('older'), newer: of('newer') };
+}
+
 export type Rest = { active: number; doorbells: number };
 
 /** What is not over yet. */

@@ -88,6 +88,10 @@ export type FaultWindow = {
   recoveryMs: number;
   /** Nobody dispatched, or nobody could: from when to when at least. */
   nobodyDispatched?: { fromMs: number; untilMs: number };
+  /** A process stood still, and went on where it was. */
+  isFreeze?: true;
+  /** The machine had no turn to give: nobody's fault. */
+  isStall?: true;
 };
 
 export type ProcessEnd = {

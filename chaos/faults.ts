@@ -18,6 +18,8 @@ export type Faults = {
 export type FaultsOptions = {
   fleet: Fleet;
   postgres: ChaosPostgres;
+  /** The program of the newer version. */
+  newerEntry: string;
   chances: Seeded;
   tell(line: string): void;
 };
@@ -26,8 +28,9 @@ export type FaultsOptions = {
 export const recoveryMs = 45_000;
 /** A moment that does not come within this is not waited for. */
 const momentMsMax = 4000;
+const refillEveryMs = 250;
 
-export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions): Faults {
+export function createFaults({ fleet, postgres, newerEntry, chances, tell }: FaultsOptions): Faults {
   const windows: FaultWindow[] = [];
   const untried: string[] = [];
 
@@ -51,6 +54,7 @@ export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions):
     const label = labelOf(fault);
     const atMs = Date.now();
     const window: FaultWindow = { label, fromMs: atMs, healedMs: Number.POSITIVE_INFINITY, recoveryMs };
+    if (fault.kind === 'freeze' || fault.kind === 'block_loop') window.isFreeze = true;
     // From the beginning, so that it is known also when the run is cut short.
     windows.push(window);
     tell(`  ${label}`);
@@ -133,8 +137,11 @@ export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions):
           untried.push('disk full: a small disk could not be mounted here');
           return;
         }
-        await postgres.fillDisk();
-        await delay(fault.forMs);
+        // First the tables cannot grow; then the log of changes has no room either, and Postgres cannot go on at all.
+        await keepFull(postgres.fillDisk, fault.forMs / 2);
+        await postgres.spendLog();
+        await keepFull(postgres.fillDisk, fault.forMs / 2);
+        if (await postgres.takesWrites()) untried.push('disk full: Postgres did not notice');
         await postgres.freeDisk();
         // Where it cannot write its log it ends itself.
         await postgres.start();
@@ -146,6 +153,21 @@ export function createFaults({ fleet, postgres, chances, tell }: FaultsOptions):
         // Its next start is right again.
         node.clockShiftMs = 0;
         return;
+      case 'update':
+        node.entry = newerEntry;
+        await node.end('SIGTERM');
+        return void (await node.ready());
+      case 'long_transaction':
+        return void (await postgres.readForLong('runs', fault.forMs));
+    }
+  }
+
+  /** Whatever room Postgres makes meanwhile is taken as well. */
+  async function keepFull(fill: () => Promise<void>, forMs: number): Promise<void> {
+    const untilMs = performance.now() + forMs;
+    while (performance.now() < untilMs) {
+      await fill();
+      await delay(refillEveryMs);
     }
   }
 

@@ -27,8 +27,9 @@ export type FleetNode = {
   signal(signal: NodeJS.Signals): void;
   /** Resolves when it is up and says that it is ready. */
   ready(): Promise<void>;
-  /** For its next start. */
+  /** For its next start: how far its clock is off, and the program, a path of a `main.ts`. */
   clockShiftMs: number;
+  entry: string;
   /** While true it is not started again. */
   staysDown: boolean;
 };
@@ -43,6 +44,7 @@ export type Fleet = {
 };
 
 export type FleetOptions = {
+  /** The program that each begins with. */
   entry: string;
   directory: string;
   databaseUrl: string;
@@ -71,15 +73,15 @@ export function createFleet(options: FleetOptions): Fleet {
     let asked: ProcessEnd['asked'] = null;
 
     function spawnOne(): void {
-      const { staysDown, clockShiftMs } = node;
+      const { staysDown, clockShiftMs, entry } = node;
       if (staysDown || closing || child !== null) return;
       const url = new URL(options.databaseUrl);
       url.port = String(proxy.port);
       const started = spawn(
         process.execPath,
-        ['--max-semi-space-size=64', '--import', options.preload, options.entry],
+        ['--max-semi-space-size=64', '--import', options.preload, entry],
         {
-          cwd: dirname(dirname(options.entry)),
+          cwd: dirname(dirname(entry)),
           env: {
             PATH: process.env.PATH,
             HOME: process.env.HOME,
@@ -131,6 +133,7 @@ export function createFleet(options: FleetOptions): Fleet {
       roles,
       proxy,
       clockShiftMs: 0,
+      entry: options.entry,
       staysDown: false,
       get address() {
         return address;
@@ -186,9 +189,13 @@ export function createFleet(options: FleetOptions): Fleet {
     ends,
     memory,
     async start() {
-      for (const node of nodes) node.spawn();
-      sampler = setInterval(() => void sample(), sampleEveryMs);
-      await Promise.all(nodes.map((node) => node.ready()));
+      sampler ??= setInterval(() => void sample(), sampleEveryMs);
+      // The first one migrates and leaves its compiled code to the others: all at once take longer on two cores.
+      const [first, ...others] = nodes;
+      first!.spawn();
+      await first!.ready();
+      for (const node of others) node.spawn();
+      await Promise.all(others.map((node) => node.ready()));
     },
     async stop() {
       closing = true;

@@ -5,13 +5,21 @@
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { newerEdits, plantMigration } from './newer-version.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+export const root = fileURLToPath(new URL('..', import.meta.url));
 
 export type Edit = { file: string; from: string; to: string };
 
-/** Returns the path of its `src/main.ts`. Throws when an edit does not find its place, so that none is silently lost. */
-export async function copyHouse(directory: string, edits: readonly Edit[]): Promise<string> {
+/**
+ * Returns the path of its `src/main.ts`. Throws when an edit does not find its place, so that none is silently lost.
+ * `newer`: the version after this one, with a migration more (`newer-version.ts`).
+ */
+export async function copyHouse(
+  directory: string,
+  edits: readonly Edit[],
+  { newer = false }: { newer?: boolean } = {},
+): Promise<string> {
   await mkdir(directory, { recursive: true });
   for (const part of ['src', 'migrations', 'package.json']) {
     await cp(join(root, part), join(directory, part), { recursive: true });
@@ -19,16 +27,20 @@ export async function copyHouse(directory: string, edits: readonly Edit[]): Prom
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
   const job = await readFile(join(root, 'chaos/stepping-job.ts'), 'utf8');
   await writeFile(join(directory, 'src/jobs/stepping-job.ts'), job.replaceAll('../src/jobs/', './'));
-  for (const { file, from, to } of [...houseEdits, ...edits]) {
-    const path = join(directory, file);
-    const text = await readFile(path, 'utf8');
-    if (text.split(from).length !== 2) throw new Error(`${file} does not have once: ${from}`);
-    await writeFile(
-      path,
-      text.replace(from, () => to),
-    );
+  const read = new Map<string, string>();
+  for (const edit of [...houseEdits, ...(newer ? newerEdits : []), ...edits]) {
+    const path = join(directory, edit.file);
+    read.set(path, applyEdit(read.get(path) ?? (await readFile(path, 'utf8')), edit));
   }
+  for (const [path, text] of read) await writeFile(path, text);
+  if (newer) await plantMigration(join(directory, 'migrations'));
   return join(directory, 'src/main.ts');
+}
+
+/** Throws where the text has not exactly one such place. */
+export function applyEdit(text: string, { file, from, to }: Edit): string {
+  if (text.split(from).length !== 2) throw new Error(`${file} does not have once: ${from}`);
+  return text.replace(from, () => to);
 }
 
 const houseEdits: readonly Edit[] = [

@@ -1,5 +1,5 @@
 /** What a chaos run will do: schedules, what clients do to them, and faults. Pure: the same seed, the same plan. */
-import { type FaultStep, planFaults } from './fault-plan.ts';
+import { type FaultKind, type FaultStep, planFaults } from './fault-plan.ts';
 import { type Seeded, seeded } from './seeded.ts';
 
 /** A trigger, in as many words as the oracle understands. Cron has six fields, each `*`, `a step`, or a list of numbers. */
@@ -41,18 +41,25 @@ export type ChaosPlan = {
   faults: readonly FaultStep[];
 };
 
-export type PlanOptions = { seed: number; minutes: number; short: boolean };
+/** `only`: these faults alone (none: none), without the backlog; null: all that the length allows. */
+export type PlanOptions = {
+  seed: number;
+  minutes: number;
+  short: boolean;
+  only?: readonly FaultKind[] | null;
+};
 
 const overlaps = ['skip', 'queue_one', 'queue_all', 'cancel_running', 'allow'] as const;
 const catchUps = ['none', 'latest', 'all'] as const;
 /** Between two calls of clients, on the average. */
 const callEveryMs = 350;
 
-export function planChaos({ seed, minutes, short }: PlanOptions): ChaosPlan {
-  const faults = planFaults({ seed, loadMs: minutes * 60_000, short });
-  const loadMs = short
-    ? Math.max(...faults.map((fault) => fault.atMs + fault.lastsMs)) + 3000
-    : minutes * 60_000;
+export function planChaos({ seed, minutes, short, only = null }: PlanOptions): ChaosPlan {
+  const faults = planFaults({ seed, loadMs: minutes * 60_000, short, only });
+  const loadMs =
+    short && only === null
+      ? Math.max(...faults.map((fault) => fault.atMs + fault.lastsMs)) + 3000
+      : minutes * 60_000;
   const count = short ? 45 : 150;
   const chances = seeded(seed, 'schedules');
   const schedules = Array.from({ length: count }, (_, n) => planSchedule(chances, n, short, loadMs));
@@ -76,7 +83,7 @@ function planSchedule(chances: Seeded, n: number, short: boolean, loadMs: number
     jitter: chances.chance(0.1) ? `${chances.int(1, 3)}s` : null,
     job: {
       type: steps ? 'stepping' : 'task',
-      delayMs: steps ? Math.min(delayMs, 2000) : delayMs,
+      delayMs: steps ? Math.min(delayMs, 4000) : delayMs,
       failsOneIn: steps ? 0 : failsOneIn,
       failStatus: chances.chance(0.8) ? 503 : 400,
       timeout: !steps && delayMs > 2000 && chances.chance(0.3) ? '2s' : '40s',
@@ -109,6 +116,7 @@ function planCalls(seed: number, schedules: readonly PlannedSchedule[], loadMs: 
   const chances = seeded(seed, 'calls');
   const calls: PlannedCall[] = [];
   const catchUp = () => chances.pick(catchUps);
+  const stepping = schedules.filter(({ job }) => job.type === 'stepping');
   for (let atMs = 1500; atMs < loadMs; atMs += chances.int(50, 2 * callEveryMs - 50)) {
     const { name } = chances.pick(schedules);
     const roll = chances.next();
@@ -118,8 +126,11 @@ function planCalls(seed: number, schedules: readonly PlannedSchedule[], loadMs: 
       const until = atMs + chances.int(500, 9000);
       calls.push({ atMs: until, name, op: { kind: 'resume', catchUp: catchUp() } });
     } else if (roll < 0.4) calls.push({ atMs, name, op: { kind: 'trigger' } });
-    else if (roll < 0.52) calls.push({ atMs, name, op: { kind: 'cancel' } });
-    else if (roll < 0.6) calls.push({ atMs, name, op: { kind: 'change', trigger: planTrigger(chances) } });
+    else if (roll < 0.52) {
+      // Of one of several steps more often: what must not begin any more is seen there.
+      const of = chances.chance(0.5) ? chances.pick(stepping).name : name;
+      calls.push({ atMs, name: of, op: { kind: 'cancel' } });
+    } else if (roll < 0.6) calls.push({ atMs, name, op: { kind: 'change', trigger: planTrigger(chances) } });
     else if (roll < 0.68)
       calls.push({ atMs, name, op: { kind: 'reschedule', trigger: planTrigger(chances) } });
     else if (roll < 0.74) calls.push({ atMs, name, op: { kind: 'put', trigger: planTrigger(chances) } });

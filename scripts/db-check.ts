@@ -9,11 +9,27 @@ import { generateDrizzleJson } from 'drizzle-kit/api';
 import { migrationsFolder } from '../src/db/migrate.ts';
 import * as schema from '../src/db/schema.ts';
 
-type Journal = { entries: { idx: number; tag: string }[] };
+type Journal = { entries: { idx: number; tag: string; when: number }[] };
 type Part = Record<string, unknown>;
 type Snapshot = { id: string; prevId: string; tables: Record<string, Part> } & Part;
 
 const firstPrevId = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * What would break the version before, whose nodes go on while the database is migrated and for a while after. A column is
+ * taken away in two versions: the first stops using it, the second drops it, and says so with `-- unused since <version>`.
+ */
+const breaking: readonly [RegExp, string][] = [
+  [/\bdrop\s+(table|column)\b/i, 'drops what the version before may use'],
+  [/\brename\s+(to|column|table|"|\w+\s+to)/i, 'renames what the version before may use'],
+  [/\bset\s+not\s+null\b/i, 'forbids a null that the version before may write'],
+  [/\bset\s+data\s+type\b/i, 'changes a type, which writes the whole table while everybody waits'],
+  [
+    /\badd\s+column\b(?=[^;]*\bnot\s+null\b)(?![^;]*\bdefault\b)/i,
+    'adds a column that the version before cannot fill',
+  ],
+];
+const excuse = '-- unused since ';
 
 /** What is wrong with the migrations, a line each; empty when all is well. */
 export async function findDrift(folder: string): Promise<string[]> {
@@ -28,6 +44,16 @@ export async function findDrift(folder: string): Promise<string[]> {
     if (!told.includes(name)) found.push(`${name} is not in the journal, so it is never applied`);
   for (const name of told)
     if (!files.includes(name)) found.push(`${name} is in the journal and not in the folder`);
+
+  for (const [at, { tag, when }] of entries.entries()) {
+    // The migrator looks at the newest one alone.
+    if (at > 0 && when <= entries[at - 1]!.when)
+      found.push(`${tag} is dated before the one it follows, so a database that has that one never gets it`);
+    if (!files.includes(`${tag}.sql`)) continue;
+    const text = await readFile(join(folder, `${tag}.sql`), 'utf8');
+    if (text.includes(excuse)) continue;
+    for (const [pattern, why] of breaking) if (pattern.test(text)) found.push(`${tag} ${why}`);
+  }
 
   let prevId = firstPrevId;
   let last: Snapshot | null = null;

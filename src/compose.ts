@@ -73,7 +73,9 @@ export async function startService({
   jobModule: otherModule,
 }: ComposeOptions): Promise<Service> {
   const has = (role: Role) => config.roles.includes(role);
-  await migrate(databaseUrl);
+  await migrate(databaseUrl, {
+    log: { info: (text) => logger.info(text), warn: (text) => logger.warn(text) },
+  });
 
   const clock = createClock();
   const connections = openConnections({

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url ?? __filename);
 
 export type { InferSelectModel, Placeholder as PlaceholderOf, SQL } from 'drizzle-orm';
+export type { MigrationMeta } from 'drizzle-orm/migrator';
 export type { NodePgDatabase } from 'drizzle-orm/node-postgres';
 export type { PgTable } from 'drizzle-orm/pg-core';
 
@@ -17,3 +18,5 @@ export const { drizzle } = require('drizzle-orm/node-postgres') as typeof import
 export const { migrate: migrateDrizzle } =
   require('drizzle-orm/node-postgres/migrator') as typeof import('drizzle-orm/node-postgres/migrator');
 export const pgCore = require('drizzle-orm/pg-core') as typeof import('drizzle-orm/pg-core');
+export const { readMigrationFiles } =
+  require('drizzle-orm/migrator') as typeof import('drizzle-orm/migrator');

@@ -53,6 +53,9 @@ export type LiveAttempt = {
 
 /** How long an aborted job may still take before its slot is freed and its answer is ignored, unless it says otherwise. */
 const abortGraceMs = 1000;
+/** What this worker does not know, others may: five minutes of asking. */
+const elsewhereEveryMs = 5000;
+const elsewhereRoundsMax = 60;
 const strayWords = 'The job threw where nothing awaits it (an unhandled rejection, or in a callback)';
 
 function isStrayFault(live: LiveAttempt): boolean {
@@ -77,9 +80,10 @@ export async function runJob(
 ): Promise<AttemptEnd> {
   const failure = failureOf(run, live, parts.redact);
   if (job === undefined) {
-    return failure(
-      { type: 'UnknownJobType', message: `No job type "${run.jobType}" in this worker.` },
-      { retryable: true },
+    const message = `No job type "${run.jobType}" in this worker.`;
+    return (
+      elsewhere(run, parts.clock, message) ??
+      failure({ type: 'UnknownJobType', message }, { retryable: true })
     );
   }
   const steps = lazySteps(run, live, parts);
@@ -90,7 +94,11 @@ export async function runJob(
   try {
     const input = job.input.safeParse(run.input);
     if (!input.success) {
-      const message = `The stored input does not fit the job type any more: ${input.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`;
+      const { issues } = input.error;
+      const message = `The stored input does not fit the job type any more: ${issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`;
+      const isOfNewer = issues.some(({ code }) => code === 'unrecognized_keys');
+      const wait = isOfNewer ? elsewhere(run, parts.clock, message) : null;
+      if (wait !== null) return wait;
       return failure({ type: 'InvalidConfiguration', message }, { retryable: false });
     }
     // What is cancelled before it began does not begin.
@@ -125,6 +133,17 @@ export async function runJob(
   } finally {
     clearTimeout(timeout);
   }
+}
+
+/**
+ * During a rolling update a newer node takes a schedule with a job type, or a field, that workers of the version before do
+ * not know: for some minutes such a run goes round until a worker has it that does. Null: nobody seems to.
+ */
+function elsewhere(run: ClaimedRun, clock: Pick<Clock, 'now'>, why: string): AttemptEnd | null {
+  const rounds = run.attempt - run.failures - run.lost;
+  if (rounds > elsewhereRoundsMax) return null;
+  const reason = `${why} It waits for a worker that has it.`;
+  return { kind: 'waiting', untilMs: clock.now() + elsewhereEveryMs, reason };
 }
 
 export function abort(live: LiveAttempt, why: AbortReason, message: string, cause?: unknown): void {

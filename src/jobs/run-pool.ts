@@ -9,6 +9,9 @@
  *   doorbells are unlocked (`freeRetired`); those that are being answered ring twice then, which is harmless.
  * - A pool that loses its LISTEN connection waits up to a minute before it connects again, and hears of doorbells only
  *   every 2 s meanwhile. So it is replaced too.
+ * - The first thing that a pool asks the database for, the number of its task, it asks once: when that fails (a database that
+ *   takes no changes for a moment) it fetches nothing for as long as it lives, without ending. So a pool is replaced
+ *   that meets a fault before it has fetched.
  * - A shutdown aborts all tasks of the pool after 5 s. Nothing here listens to graphile's signal; a run has its own.
  * - A killed pool's jobs stay locked for 4 hours. So the ids of all pools are told to the lease's row, and the rescuer
  *   unlocks those of dead workers.
@@ -49,6 +52,7 @@ const localQueueFrom = 20;
 const localQueueSize = 100;
 /** Completed doorbells are deleted together; nothing waits for it, since the run row is the truth. */
 const completeDelayMs = 20;
+const restartPauseMsMin = 100;
 const restartPauseMsMax = 5000;
 /** Longer than any grace that the house itself gives. */
 const neverMs = 2 ** 31 - 1;
@@ -56,10 +60,11 @@ const neverMs = 2 ** 31 - 1;
 export function createRunPool(parts: RunPoolParts): RunPool {
   const { taskQueue, concurrency, logger } = parts;
   const identifier = taskIdentifier(taskQueue);
+  const hasLocalQueue = concurrency >= localQueueFrom;
   const ids = new Map<string, 'open' | 'closing' | 'ended'>();
   const runners = new Set<Runner>();
   let stopping = false;
-  let restartPauseMs = 100;
+  let restartPauseMs = restartPauseMsMin;
   let restart: NodeJS.Timeout | undefined;
 
   const handle = createDoorbellHandler({
@@ -74,6 +79,7 @@ export function createRunPool(parts: RunPoolParts): RunPool {
   async function open(): Promise<void> {
     const events: WorkerEvents = new EventEmitter();
     let replaced = false;
+    let hasFetched = false;
     let runner: Runner | undefined;
     let id: string | undefined;
     const replace = (why: string) => {
@@ -92,27 +98,39 @@ export function createRunPool(parts: RunPoolParts): RunPool {
       ids.set(id, 'open');
     });
     events.on('pool:gracefulShutdown', ({ message }) => replace(message));
-    events.on('pool:listen:error', ({ error }) => {
-      replace(`it lost its LISTEN connection: ${messageOf(error)}`);
+    const giveUp = (why: string) => {
+      replace(why);
       // Not within the event: graphile is just setting the timer that stopping it clears.
       setImmediate(() => runner !== undefined && void stopRunner(runner));
-    });
-    events.on('pool:listen:success', () => {
-      restartPauseMs = 100;
-    });
+    };
+    const fetched = () => {
+      hasFetched = true;
+      restartPauseMs = restartPauseMsMin;
+    };
+    const faulted = (why: string) => {
+      if (!hasFetched) giveUp(`it could not begin: ${why}`);
+    };
+    events.on('pool:listen:error', ({ error }) =>
+      giveUp(`it lost its LISTEN connection: ${messageOf(error)}`),
+    );
+    // The first with a local queue, which tells of its faults by the log alone; the others without one.
+    events.on('localQueue:getJobs:complete', fetched);
+    if (!hasLocalQueue) {
+      events.on('job:start', fetched);
+      events.on('worker:getJob:empty', fetched);
+      events.on('worker:getJob:error', ({ error }) => faulted(messageOf(error)));
+    }
     const started = await run({
       pgPool: parts.pgPool,
       events,
-      logger: quiet(logger),
+      logger: heard(logger, faulted),
       noHandleSignals: true,
       parsedCronItems: [],
       taskList: { [identifier]: handle },
       preset: {
         worker: {
           concurrentJobs: concurrency,
-          ...(concurrency >= localQueueFrom
-            ? { localQueue: { size: localQueueSize, ttl: doorbellTtlMs } }
-            : {}),
+          ...(hasLocalQueue ? { localQueue: { size: localQueueSize, ttl: doorbellTtlMs } } : {}),
           completeJobBatchDelay: completeDelayMs,
           failJobBatchDelay: 0,
           gracefulShutdownAbortTimeout: neverMs,
@@ -130,6 +148,8 @@ export function createRunPool(parts: RunPoolParts): RunPool {
         runners.delete(started);
         if (id !== undefined) ids.set(id, 'ended');
       });
+    // Not awaited where it was given up before it was there: it has nothing.
+    if (replaced && !stopping) void stopRunner(started);
     if (stopping) await stopRunner(started);
   }
 
@@ -173,11 +193,13 @@ async function stopRunner(runner: Runner): Promise<void> {
   await runner.promise.catch(() => {});
 }
 
-/** graphile tells every job it completes; only its warnings and errors are for our log. */
-function quiet(logger: Logger): GraphileLogger {
+/** graphile tells every job it completes; only its warnings and errors are for our log, and errors for `onError` too. */
+function heard(logger: Logger, onError: (message: string) => void): GraphileLogger {
   return new GraphileLogger(() => (level, message) => {
-    if (level === 'error') logger.warn({ from: 'graphile-worker' }, message);
-    else if (level === 'warning') logger.debug({ from: 'graphile-worker' }, message);
+    if (level === 'error') {
+      logger.warn({ from: 'graphile-worker' }, message);
+      onError(message);
+    } else if (level === 'warning') logger.debug({ from: 'graphile-worker' }, message);
     else logger.trace({ from: 'graphile-worker' }, message);
   });
 }

@@ -1,5 +1,6 @@
 /** A checker that cannot fail proves nothing: in clean logs each defect is planted, and each must be found. */
 import { describe, expect, it } from 'vitest';
+import { checkpointsHold } from '../../chaos/check-runs.ts';
 import { checkAll, invariants } from '../../chaos/checker.ts';
 import type { Evidence, Rules, RunRow } from '../../chaos/evidence.ts';
 import { ack, at, cleanEvidence, hits, noRun, run } from './clean-evidence.ts';
@@ -136,6 +137,15 @@ const planted: [number, string, () => Evidence][] = [
     'a step is called after its checkpoint',
     () => changed((e) => ({ hits: [...e.hits, ...hits('steps 60', 60.4, { step: 'first', attempt: 2 })] })),
   ],
+  [
+    8,
+    'a step is called after the next one was, whatever its record says now',
+    () =>
+      changed((e) => ({
+        steps: e.steps.map((step) => (step.name === 'first' ? { ...step, finishedAtMs: at(63) } : step)),
+        hits: [...e.hits, ...hits('steps 60', 62.9, { step: 'first', attempt: 2 })],
+      })),
+  ],
   [9, 'an end that was seen has changed', () => withRun('ten 10', { status: 'failed' })],
   [9, 'an end that was seen has a new attempt', () => withRun('ten 10', { finishedAtMs: at(12) })],
   [9, 'an end that was seen is gone', () => withoutRun('ten 10')],
@@ -243,5 +253,29 @@ describe('does not blame', () => {
     const late = withRun('ten 20', { startedAtMs: at(22), finishedAtMs: at(22.1) });
     const stall = { label: 'stall', fromMs: at(20), healedMs: at(21.5), recoveryMs: 1000 };
     expect(numbers({ ...late, faults: [...late.faults, stall] })).toEqual([]);
+  });
+
+  it('a process that took long to stop where the machine stood still, and no other fault excuses it', () => {
+    const slow = changed((e) => ({ ends: [{ ...e.ends[1]!, atMs: at(142) }] }));
+    const window = { label: 'stall', fromMs: at(100), healedMs: at(140), recoveryMs: 2000 };
+    expect(numbers({ ...slow, faults: [...slow.faults, { ...window, isStall: true }] })).toEqual([]);
+    expect(numbers({ ...slow, faults: [...slow.faults, window] })).toEqual([17]);
+  });
+
+  it('the one call that was on its way when its process was frozen, and no later one', () => {
+    const second = hits('steps 60', 63, { step: 'second' });
+    const third = hits('steps 60', 63.2, { step: 'third' });
+    const woken = (more: typeof second, frozenFrom: number) => {
+      const freeze = { label: 'freeze', fromMs: at(frozenFrom), healedMs: at(63.1), recoveryMs: 0 };
+      const evidence = changed((e) => ({
+        hits: [...e.hits, ...more],
+        faults: [...e.faults, { ...freeze, isFreeze: true }],
+      }));
+      return checkpointsHold(evidence, rules);
+    };
+    expect(woken(second, 60.5)).toEqual([]);
+    expect(woken([...second, ...third], 60.5)).toEqual([expect.stringContaining('step third')]);
+    // It had had time to hear that it was lost before it was frozen.
+    expect(woken(second, 62.9)).toEqual([expect.stringContaining('step second')]);
   });
 });

@@ -57,6 +57,17 @@ it('the same seed makes the same plan, another one another', () => {
 it('a full plan has each fault at least once, whatever the seed', () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     const { faults } = planChaos({ seed, minutes: 12, short: false });
-    expect(new Set(faults.flatMap((step) => step.faults.map((fault) => fault.kind))).size).toBe(15);
+    const all = faults.flatMap((step) => step.faults);
+    expect(new Set(all.map((fault) => fault.kind)).size).toBe(17);
+    const updates = all.flatMap((fault) => (fault.kind === 'update' ? [fault.node] : []));
+    expect(updates.toSorted()).toEqual([0, 1, 2]);
   }
+});
+
+it('a plan of one fault has no other, as often as there is time', () => {
+  const { faults, loadMs } = planChaos({ seed: 1, minutes: 2, short: false, only: ['disk_full'] });
+  expect(faults.length).toBeGreaterThan(4);
+  expect(faults.every((step) => step.faults.every((fault) => fault.kind === 'disk_full'))).toBe(true);
+  expect(Math.max(...faults.map((step) => step.atMs + step.lastsMs))).toBeLessThan(loadMs);
+  expect(planChaos({ seed: 1, minutes: 2, short: false, only: [] }).faults).toEqual([]);
 });

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { plantMigration } from '../../chaos/newer-version.ts';
 import { migrate, migrationsFolder } from '../../src/db/migrate.ts';
 import { databaseUrl, withClient } from '../support/postgres-server.ts';
 
@@ -18,7 +20,11 @@ beforeEach(async () => {
   await admin.query(`create database ${name}`);
   url = databaseUrl(inject('adminUrl'), name);
 });
-afterAll(() => admin.end());
+const folders: string[] = [];
+afterAll(async () => {
+  await admin.end();
+  for (const folder of folders) await rm(folder, { recursive: true });
+});
 
 async function query<T extends pg.QueryResultRow>(text: string): Promise<T[]> {
   let rows: T[] = [];
@@ -35,6 +41,14 @@ const advisoryLocks = (which: string) =>
       and database = (select oid from pg_database where datname = current_database())`) as Promise<
     [{ waiting: number }]
   >;
+/** Ours, and one more. */
+async function newerMigrations(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-migrations-'));
+  folders.push(folder);
+  await cp(migrationsFolder, folder, { recursive: true });
+  await plantMigration(folder);
+  return folder;
+}
 const journal = async () =>
   (
     JSON.parse(await readFile(join(migrationsFolder, 'meta/_journal.json'), 'utf8')) as {
@@ -155,6 +169,48 @@ describe('migrate', () => {
       },
     ]);
     await query(texts.slice(from + 1).join(';') || 'select');
+  });
+
+  it('lets everybody else through while a long transaction is in its way, and says whose it is', async () => {
+    await migrate(url);
+    const warnings: string[] = [];
+    const { promise: gaveWay, resolve: giveWay } = Promise.withResolvers<void>();
+    const log = {
+      info: () => {},
+      warn: (text: string) => {
+        warnings.push(text);
+        giveWay();
+      },
+    };
+    let migrated: Promise<void> | undefined;
+    await withClient(url, async (reader) => {
+      await reader.query(`set application_name = 'a long backup'; begin; select from runs`);
+      migrated = migrate(url, { folder: await newerMigrations(), log });
+      await gaveWay;
+      // Who came after the migration would wait for as long as the reader takes: for ever, here.
+      await withClient(url, async (writer) => {
+        await writer.query(`set statement_timeout = '10s'`);
+        for (let times = 0; times < 3; times += 1) await writer.query('update runs set attempt = attempt');
+      });
+      expect(await query(`select to_regclass('public.releases') as made`)).toEqual([{ made: null }]);
+      await reader.query('commit');
+    });
+    await migrated;
+    expect(warnings[0]).toMatch(/lock timeout; the longest transaction is of process \d+ \(a long backup\)/);
+    expect(await query(`select to_regclass('public.releases') is not null as made`)).toEqual([
+      { made: true },
+    ]);
+  });
+
+  it('by a version that is older than the database changes nothing and says so', async () => {
+    await migrate(url, { folder: await newerMigrations() });
+    const before = await applied();
+    const told: string[] = [];
+    await migrate(url, { log: { info: (text) => told.push(text), warn: () => {} } });
+    expect(await applied()).toEqual(before);
+    expect(told).toEqual([
+      expect.stringContaining('migrated by a newer version (1 migrations that this one does not know)'),
+    ]);
   });
 
   it('does not wait for a server that knows us and says no', async () => {

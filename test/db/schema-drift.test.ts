@@ -50,6 +50,41 @@ describe('the migrations', () => {
     ]);
   });
 
+  it('that would break nodes of the version before are told', async () => {
+    const { entries } = JSON.parse(await readFile(join(copy, 'meta/_journal.json'), 'utf8')) as {
+      entries: { tag: string }[];
+    };
+    const { tag } = entries.at(-1)!;
+    const add = (text: string) => edit(`${tag}.sql`, (sqlText) => `${sqlText};\n${text}`);
+    await add(
+      'ALTER TABLE "runs" ADD COLUMN "a" text;\nALTER TABLE "runs" ADD COLUMN "b" int DEFAULT 0 NOT NULL;',
+    );
+    expect(await findDrift(copy)).toEqual([]);
+    await add(`ALTER TABLE "runs" DROP COLUMN "a"; ALTER TABLE "runs" RENAME COLUMN "b" TO "c";
+      ALTER TABLE "runs" ALTER COLUMN "b" SET NOT NULL; ALTER TABLE "runs" ALTER COLUMN "b" SET DATA TYPE text;
+      ALTER TABLE "runs" ADD COLUMN "d" text NOT NULL;`);
+    expect(await findDrift(copy)).toEqual([
+      `${tag} drops what the version before may use`,
+      `${tag} renames what the version before may use`,
+      `${tag} forbids a null that the version before may write`,
+      `${tag} changes a type, which writes the whole table while everybody waits`,
+      `${tag} adds a column that the version before cannot fill`,
+    ]);
+    await add('-- unused since 0.2.0');
+    expect(await findDrift(copy)).toEqual([]);
+  });
+
+  it('that are dated before the ones they follow are told', async () => {
+    await edit('meta/_journal.json', (text) => {
+      const journal = JSON.parse(text) as { entries: { when: number; tag: string }[] };
+      journal.entries.at(-1)!.when = journal.entries[0]!.when;
+      return JSON.stringify(journal);
+    });
+    expect(await findDrift(copy)).toEqual([
+      expect.stringMatching(/^\d{4}_\w+ is dated before the one it follows/),
+    ]);
+  });
+
   it('whose constraint has another text are told', async () => {
     await editLast((text) => text.replace("in ('cancel', 'stop')", "in ('cancel')"));
     expect(await findDrift(copy)).toEqual(['public.runs differs in checkConstraints (runs_signal_check)']);

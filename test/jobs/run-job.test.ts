@@ -439,18 +439,52 @@ describe('an attempt that is ended from outside', () => {
 });
 
 describe('a run that cannot begin', () => {
-  it('is retried when this worker does not know its job type, as another may', async () => {
-    const { claimed, live, clock, journal } = setup(forever, { jobType: 'backup' });
-    const end = await runJob(claimed, undefined, live, {
+  const unknown = (changes: Partial<ClaimedRun>) => {
+    const { claimed, live, clock, journal } = setup(forever, { jobType: 'backup', ...changes });
+    return runJob(claimed, undefined, live, {
       clock,
       journal,
       redact: (text) => text,
       log: () => undefined,
     });
-    expect(end).toMatchObject({
-      kind: 'retry',
-      error: { type: 'UnknownJobType', message: 'No job type "backup" in this worker.' },
+  };
+
+  it('waits for another worker when this one does not know its job type, as one of a newer version may', async () => {
+    for (const changes of [
+      { attempt: 1, retry: once },
+      { attempt: 63, failures: 1, lost: 2 },
+    ])
+      expect(await unknown(changes)).toEqual({
+        kind: 'waiting',
+        untilMs: 1_700_000_005_500,
+        reason: 'No job type "backup" in this worker. It waits for a worker that has it.',
+      });
+  });
+
+  it('fails by its policy when no worker had its job type for five minutes', async () => {
+    const error = { type: 'UnknownJobType', message: 'No job type "backup" in this worker.' };
+    expect(await unknown({ attempt: 61 })).toMatchObject({ kind: 'retry', error });
+    expect(await unknown({ attempt: 61, retry: once })).toMatchObject({
+      kind: 'ended',
+      status: 'failed',
+      error,
     });
+  });
+
+  it('waits for another worker when its input has a field that this one does not know', async () => {
+    const job = vi.fn(forever);
+    const start = (attempt: number) =>
+      setup(
+        job,
+        { input: { url: 'x', fresh: 1 }, attempt },
+        { input: z.strictObject({ url: z.string() }) },
+      ).start();
+    expect(await start(1)).toMatchObject({
+      kind: 'waiting',
+      reason: expect.stringContaining('"fresh"'),
+    });
+    expect(await start(61)).toMatchObject({ status: 'failed', error: { type: 'InvalidConfiguration' } });
+    expect(job).not.toHaveBeenCalled();
   });
 
   it('fails for good when its stored input does not fit, and the message names the field', async () => {

@@ -137,6 +137,31 @@ it('a pool that loses the connection on which it hears of doorbells is replaced,
   expect(await rig.ended(id)).toMatchObject({ status: 'succeeded', attempt: 1 });
 });
 
+it.each([
+  ['with', 25],
+  ['without', 10],
+])('a pool %s a local queue whose first question fails is replaced until one is answered', async (_, concurrency) => {
+  const rig = await setupRig();
+  // As in a read-only database: graphile writes the name of its task before it fetches, and asks only once.
+  await rig.sql.rows(`create function refuse() returns trigger language plpgsql as
+    $$ begin raise 'cannot execute INSERT in a read-only transaction' using errcode = '25006'; end $$`);
+  await rig.sql.rows(
+    'create trigger refuse before insert on graphile_worker._private_tasks for each statement execute function refuse()',
+  );
+  const { worker, oversleep } = await rig.worker({ workers: { default: concurrency } });
+  const told = () => rig.lines.filter((line) => line.msg.includes('it could not begin'));
+  await waitFor(() => told().length > 1);
+  expect(told()[0]!.msg).toContain('read-only');
+  await rig.sql.rows('drop trigger refuse on graphile_worker._private_tasks');
+  const { id } = await rig.trigger('nothing');
+  expect(await rig.ended(id)).toMatchObject({ status: 'succeeded', attempt: 1 });
+  // Those that were given up are forgotten.
+  await waitFor(async () => {
+    oversleep(5000);
+    return (await poolIds(rig, worker.id)).length === 1;
+  });
+});
+
 it('pools are started again as often as they end', async () => {
   const rig = await setupRig();
   await rig.worker();

@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { invariants } from '../../chaos/checker.ts';
+import { applyEdit, root } from '../../chaos/house-copy.ts';
+import { mutations } from '../../chaos/mutations.ts';
+import { newerEdits } from '../../chaos/newer-version.ts';
+
+async function edited(edits: readonly { file: string; from: string; to: string }[]) {
+  const files = new Map<string, string>();
+  for (const edit of edits) {
+    const text = files.get(edit.file) ?? (await readFile(join(root, edit.file), 'utf8'));
+    files.set(edit.file, applyEdit(text, edit));
+  }
+  return files;
+}
+
+it.each(Object.entries(mutations))('the defect %s finds its place in the code', async (_name, { edits }) => {
+  expect((await edited(edits)).size).toBeGreaterThan(0);
+});
+
+it('the version after this one finds its places in the code', async () => {
+  expect((await edited(newerEdits)).size).toBe(2);
+});
+
+it('each invariant has a defect that breaks it', () => {
+  const broken = new Set(Object.values(mutations).flatMap(({ breaks }) => breaks));
+  expect(invariants.filter(({ number }) => !broken.has(number))).toEqual([]);
+});
