@@ -138,7 +138,13 @@ export function rightCatchUp(evidence: Evidence, rules: Rules): string[] {
       faults.push(`no outage tells of ${fault.label} at ${iso(silence.fromMs)}`);
       continue;
     }
-    for (const life of lives) faults.push(...afterOutage(life, byId.get(life.id) ?? [], outage, evidence));
+    for (const life of lives) {
+      // An outage begins with the last sign of life; what was dispatched between that and the silence ran as it should.
+      const rows = (byId.get(life.id) ?? []).filter(
+        (row) => row.cause !== 'schedule' || row.createdAtMs >= silence.fromMs,
+      );
+      faults.push(...afterOutage(life, rows, outage, evidence));
+    }
   }
   for (const life of lives) faults.push(...afterPauses(life, byId.get(life.id) ?? []));
   return faults;

@@ -249,6 +249,18 @@ describe('does not blame', () => {
     expect(broken(unfired(lost, 'ten 100'))).toEqual([]);
   });
 
+  it('a run between the last sign of life and the silence that followed', () => {
+    // The outage begins before the fire of 70 s, which was dispatched before nobody dispatched.
+    const early = changed((e) => ({
+      outages: e.outages.map((each) => ({ ...each, fromMs: at(69.9) })),
+      faults: e.faults.map(({ nobodyDispatched, ...each }) => ({
+        ...each,
+        ...(nobodyDispatched && { nobodyDispatched: { ...nobodyDispatched, fromMs: at(70.1) } }),
+      })),
+    }));
+    expect(broken(early)).toEqual([]);
+  });
+
   it('a late start while the machine stood still', () => {
     const late = withRun('ten 20', { startedAtMs: at(22), finishedAtMs: at(22.1) });
     const stall = { label: 'stall', fromMs: at(20), healedMs: at(21.5), recoveryMs: 1000 };
