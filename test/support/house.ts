@@ -140,7 +140,13 @@ export async function setupHouse(options: HouseOptions = {}): Promise<House> {
   const { url, drop } = await createTestDatabase();
   const databases: Database[] = [];
   const another = (name = 'another') => {
-    const database = openDatabase({ url, connectionsMax: 6, name, plansOnce: true, onFault: () => undefined });
+    const database = openDatabase({
+      url,
+      connectionsMax: 6,
+      name,
+      plansOnce: true,
+      onFault: () => undefined,
+    });
     databases.push(database);
     return database;
   };
