@@ -47,8 +47,8 @@ export default defineConfig({
     globalSetup: ['test/support/postgres-server.ts'],
     // Processes, not threads: tests kill workers, send signals and look at process.env.
     pool: 'forks',
-    // The server for all tests needs a core too; more workers only make timing noisier.
-    maxWorkers: 2,
+    // One more than the cores that are counted on: the longest files mostly wait, for leases to run out and programs to end.
+    maxWorkers: 3,
     // Generous, because nothing sleeps: a test that takes this long hangs.
     testTimeout: 20_000,
     hookTimeout: 30_000,
