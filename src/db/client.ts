@@ -150,7 +150,7 @@ export async function readDatabaseClock(pool: pg.Pool): Promise<number> {
 }
 
 /** Postgres' SQLSTATE of an error, also of one that drizzle wrapped. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if ('code' in at && typeof at.code === 'string') return at.code;
   }

@@ -13,7 +13,7 @@
 import { fileURLToPath } from 'node:url';
 import { Logger, runMigrations } from 'graphile-worker';
 import pg from 'pg';
-import { refusalOf, sqlState } from './client.ts';
+import { isTransient, refusalOf } from './client.ts';
 import { drizzle, type MigrationMeta, migrateDrizzle, readMigrationFiles } from './drizzle.ts';
 
 export const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url));
@@ -82,18 +82,14 @@ async function onceUnlocked(
     try {
       return await work();
     } catch (error) {
-      if (!isLockInTheWay(error)) throw error;
+      // A lock_timeout, or a deadlock after all.
+      if (!isTransient(error)) throw error;
       log.warn(
         `the database cannot be migrated yet: ${refusalOf(error)}; ${await longestTransaction(client)}; tried again in ${pauseMs} ms`,
       );
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
-}
-
-/** 55P03: lock_timeout; 40P01: a deadlock after all. Nothing was done. */
-function isLockInTheWay(error: unknown): boolean {
-  return ['55P03', '40P01'].includes(sqlState(error) ?? '');
 }
 
 /** Whom we most likely wait for, in words. */

@@ -167,7 +167,7 @@ async function endStatement(
     delayed as materialized (
       select t.schedule_id, s.end_at,
         greatest(t.last_end + (s.trigger->>'delayMs')::float8 * interval '1 millisecond', s.start_at) as at
-      from (select t.*, p.hot->t.schedule_id::text as hot from special p join tally t on p.hot ? t.schedule_id::text) t
+      from ${specialTally} t
       join schedules s on s.id = t.schedule_id
       where (t.hot->>'unset')::bool and t.active = (t.hot->>'active')::int and t.held = (t.hot->>'held')::int
         and s.status = 'active' and s.trigger->>'kind' = 'delay'
@@ -201,6 +201,11 @@ async function endStatement(
   };
 }
 
+/** Of the schedules that have a run ended: those whose hot row wants more than counting, with that row. */
+const specialTally = sql`(
+  select t.*, p.hot->t.schedule_id::text as hot from special p join tally t on p.hot ? t.schedule_id::text
+)`;
+
 /**
  * The parts of the statement of every end that are about what is held: where nothing is released …
  *
@@ -233,7 +238,7 @@ function release(served: readonly string[]): typeof noRelease {
               ((t.hot->>'held')::int - t.held = (t.hot->>'heldBackfills')::int - t.held_backfills)
           order by w.id limit 1
         ) as id
-        from (select t.*, p.hot->t.schedule_id::text as hot from special p join tally t on p.hot ? t.schedule_id::text) t
+        from ${specialTally} t
         where t.active = (t.hot->>'active')::int and t.held < (t.hot->>'held')::int
       ) n
       where r.id = n.id
