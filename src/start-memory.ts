@@ -6,7 +6,7 @@ type CollectGarbage = (options: { type: 'major'; execution: 'sync'; flavor: 'las
 
 /**
  * Collects what loading and wiring the house left behind and returns the pages to the system; takes some 0.1 s, in which
- * nothing else happens, so it is called once, before the house says that it is ready.
+ * nothing else happens, so it is called once, as the last thing of a start: the house answers already.
  *
  * For a herd the young generation may grow large (`--max-semi-space-size=64` halves the time that collecting takes then).
  * Loading the modules alone makes it grow as large, and an idle house would keep it: 270 MB resident instead of 140.

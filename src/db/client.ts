@@ -3,7 +3,7 @@
  * Whoever opens a pool closes it: `connections.ts`.
  */
 import pg from 'pg';
-import { drizzle, type NodePgDatabase, pgCore, type SQL, sql } from './drizzle.ts';
+import { dialect, drizzle, type NodePgDatabase, type SQL, sql } from './drizzle.ts';
 import * as schema from './schema.ts';
 
 export type Db = NodePgDatabase<typeof schema> & { $client: pg.Pool };
@@ -121,8 +121,6 @@ export async function inSnapshot<T>(db: Db, work: (tx: Tx) => Promise<T>): Promi
 export async function commitWithoutWaiting(tx: Tx): Promise<void> {
   await tx.execute(sql`set local synchronous_commit = off`);
 }
-
-const dialect = new pgCore.PgDialect();
 
 /**
  * Runs a statement that is on the path of every run, planned once per connection instead of each time: planning its

@@ -20,3 +20,6 @@ export const { migrate: migrateDrizzle } =
 export const pgCore = require('drizzle-orm/pg-core') as typeof import('drizzle-orm/pg-core');
 export const { readMigrationFiles } =
   require('drizzle-orm/migrator') as typeof import('drizzle-orm/migrator');
+
+/** Makes the text of a statement. */
+export const dialect = new pgCore.PgDialect();

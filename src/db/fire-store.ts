@@ -1,4 +1,5 @@
 /** Claiming due schedules and recording their fires: the statements of the dispatch transaction. */
+import { toIso } from '../clock.ts';
 import type { DueSchedule } from '../schedules/due-times.ts';
 import type { PlannedFire, PlannedState } from '../schedules/fire-plan.ts';
 import type { CatchUpPolicy, OverlapPolicy } from '../schedules/schedule.ts';
@@ -56,7 +57,7 @@ export async function claimDue(
     sql`
     select schedule_id as id, ${epochMs('next_run_at')} as next_run_at, active_runs, held_runs, held_backfills,
       fired::float8 as fired
-    from schedule_states where due_at <= ${new Date(nowMs).toISOString()}
+    from schedule_states where due_at <= ${toIso(nowMs)}
     order by due_at ${first === 'oldest' ? sql`asc` : sql`desc`} limit ${limit}
     for update skip locked`,
   );
@@ -119,7 +120,7 @@ export async function recordFires(
   served: readonly string[],
 ): Promise<RecordedFires> {
   const { fires, states } = plan;
-  const now = new Date(nowMs).toISOString();
+  const now = toIso(nowMs);
   const column = <T, V extends string | number | boolean | null>(of: readonly T[], value: (each: T) => V) =>
     arrayParam(of.map(value));
   const { rows } = await executePrepared<RecordedFires & { tellable: boolean }>(
@@ -203,7 +204,7 @@ export async function recordFires(
   if (completed.length > 0) {
     await tx.execute(sql`
       update schedules set status = 'completed', version = version + 1, updated_at = ${now}
-      where id = any(${sql.param(completed)}::uuid[]) and status = 'active'`);
+      where id = any(${arrayParam(completed)}::uuid[]) and status = 'active'`);
   }
   const replacing = new Set(plan.replacing);
   for (const { runId, scheduleId } of fires.filter((fire) => replacing.has(fire.runId))) {

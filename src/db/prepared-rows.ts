@@ -4,12 +4,10 @@
  * per connection, and its rows are read by a list of columns that is there already.
  */
 import type { Db, Tx } from './client.ts';
-import { getTableColumns, type InferSelectModel, type PgTable, pgCore, type SQL, sql } from './drizzle.ts';
+import { dialect, getTableColumns, type InferSelectModel, type PgTable, type SQL, sql } from './drizzle.ts';
 
 type Tables = Readonly<Record<string, PgTable>>;
 export type RowOf<T extends Tables> = { [Key in keyof T]: InferSelectModel<T[Key]> };
-
-const dialect = new pgCore.PgDialect();
 
 /**
  * `statement` must answer all columns of these tables, table by table in this order (`columnsOf`); what differs from one

@@ -7,6 +7,7 @@
  * A look at a schedule reads its index entries alone: the oldest one, and as many of the newest as may be kept. Runs
  * themselves are read only where one is old or too many.
  */
+import { toIso } from '../clock.ts';
 import { keptRunsMin, type Retention } from '../runs/retention.ts';
 import { leastId } from '../runs/run-id.ts';
 import type { Db, Tx } from './client.ts';
@@ -66,7 +67,7 @@ export function sliceStatement(
 ): SQL {
   const beforeMs = retention.ageMsMax === null ? null : nowMs - retention.ageMsMax;
   const oldBelow = sql`${beforeMs === null ? null : leastId(beforeMs)}::uuid`;
-  const before = sql`${beforeMs === null ? null : new Date(beforeMs).toISOString()}::timestamptz`;
+  const before = sql`${beforeMs === null ? null : toIso(beforeMs)}::timestamptz`;
   // Each is a question about one schedule, asked for one after the other: "offset 0" keeps the planner from making a
   // join with all of a table of them.
   return sql`

@@ -14,6 +14,7 @@ import { arrayParam } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
 import { and, asc, desc, eq, gte, inArray, lt, type SQL, sql } from './drizzle.ts';
 import { pageOf } from './keyset-page.ts';
+import { lastLooked } from './looked-page.ts';
 import { ring } from './queue.ts';
 import { runAttempts, runs, workers } from './schema.ts';
 import { findProgress, listSteps } from './step-store.ts';
@@ -127,14 +128,7 @@ export async function listRuns(
     .orderBy(desc(looked.id))
     .limit(page.limit + 1);
   if (rows.length > page.limit) return pageOf(rows, page, toRun);
-  const [edge] = await db
-    .select({ id: runs.id })
-    .from(runs)
-    .where(and(...walked))
-    .orderBy(desc(runs.id))
-    .offset(lookedMax - 1)
-    .limit(1);
-  return { items: rows.map(toRun), next: edge?.id ?? null };
+  return { items: rows.map(toRun), next: await lastLooked(db, runs, walked, lookedMax) };
 }
 
 /** What a status implies, in the words of the partial indexes; the planner cannot infer it from the CHECKs. */

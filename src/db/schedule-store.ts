@@ -8,6 +8,7 @@ import type { Told } from '../schedules/schedule-version.ts';
 import { arrayParam } from './array-literal.ts';
 import { brokenConstraint, type Db, type Tx } from './client.ts';
 import { and, asc, desc, eq, getTableColumns, lt, type SQL, sql } from './drizzle.ts';
+import { lastLooked } from './looked-page.ts';
 import { columnsOf, prepareRows } from './prepared-rows.ts';
 import { toColumns, toSchedule } from './schedule-row.ts';
 import { recordDeletion, tell } from './schedule-version-store.ts';
@@ -122,8 +123,8 @@ export async function insertSchedule(
   const [stored] = await inserted(db, {
     told: JSON.stringify(told),
     row: JSON.stringify(Object.fromEntries(given.map(([key, { name }]) => [name, row[key]]))),
-    nextRunAt: next === null ? null : new Date(next.atMs).toISOString(),
-    dueAt: next === null ? null : new Date(next.dueAtMs).toISOString(),
+    nextRunAt: next === null ? null : toIso(next.atMs),
+    dueAt: next === null ? null : toIso(next.dueAtMs),
   });
   return stored === undefined ? null : toSchedule(stored);
 }
@@ -253,15 +254,7 @@ export async function listSchedules(
   const shown = ids.slice(0, page.limit).map(({ id }) => id);
   const items = (await findSchedules(db, shown)).reverse();
   if (ids.length > page.limit) return { items, next: shown.at(-1)! };
-  if (!isTold) return { items, next: null };
-  const [edge] = await db
-    .select({ id: schedules.id })
-    .from(schedules)
-    .where(and(...walked))
-    .orderBy(desc(schedules.id))
-    .offset(lookedMax - 1)
-    .limit(1);
-  return { items, next: edge?.id ?? null };
+  return { items, next: isTold ? await lastLooked(db, schedules, walked, lookedMax) : null };
 }
 
 /**
