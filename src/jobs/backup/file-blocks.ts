@@ -3,13 +3,12 @@
  * whatever happens to the file meanwhile: what is missing is zeros, what is more is left out, and both are told.
  */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type OpenedFile, openRead } from './opened-file.ts';
 import { type PathBytes, placeOf } from './path-bytes.ts';
 import { encodeHeader, paddingAfter } from './tar-format.ts';
 import { type EntryData, entryOf } from './tree-walk.ts';
 
-export type OpenFile = { handle: FileHandle; entry: EntryData };
+export type OpenFile = { handle: OpenedFile; entry: EntryData };
 export type FileRead = {
   /** Of what was packed, which need not be what the file was at any moment if it `changed`. */
   sha256: string;
@@ -17,21 +16,18 @@ export type FileRead = {
   changed: string | null;
 };
 
-const chunkBytes = 128 * 1024;
-/** Neither through a symlink that took the file's place, nor waiting for the other end of a fifo. */
-const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
+const chunkBytes = 1024 * 1024;
 /** Null if it is no file any more. The data are those of the open file. Errors: those of the file system. */
 export async function openFile(root: PathBytes, path: PathBytes): Promise<OpenFile | null> {
-  const handle = await open(placeOf(root, path), readOnly);
+  const handle = await openRead(placeOf(root, path));
   try {
-    const stats = await handle.stat({ bigint: true });
+    const stats = handle.stat();
     if (stats.isFile()) return { handle, entry: entryOf(path, 'file', stats) };
   } catch (error) {
-    await handle.close();
+    handle.close();
     throw error;
   }
-  await handle.close();
+  handle.close();
   return null;
 }
 
@@ -61,7 +57,7 @@ export async function* fileBlocks(
     yield block;
   }
   if (changed === null) {
-    const after = await handle.stat({ bigint: true });
+    const after = handle.stat();
     if (Number(after.size) > entry.size) changed = `grew beyond its ${entry.size} bytes`;
     else if (after.mtimeNs !== entry.mtimeNs) changed = 'was written to';
   }
@@ -70,13 +66,13 @@ export async function* fileBlocks(
 
 type Filled = { bytes: number; fault?: string };
 
-async function fill(handle: FileHandle, into: Buffer): Promise<Filled> {
+async function fill(handle: OpenedFile, into: Buffer): Promise<Filled> {
   let bytes = 0;
   while (bytes < into.length) {
     try {
-      const { bytesRead } = await handle.read(into, bytes, into.length - bytes);
-      if (bytesRead === 0) break;
-      bytes += bytesRead;
+      const read = await handle.read(into, bytes);
+      if (read === 0) break;
+      bytes += read;
     } catch (error) {
       return { bytes, fault: `could not be read to its end (${(error as NodeJS.ErrnoException).code})` };
     }

@@ -32,7 +32,7 @@ export async function* readAhead(
   } finally {
     for (const { loaded } of ahead) {
       const left = await loaded?.catch(() => null);
-      if (left && !left.whole) await left.file.handle.close();
+      if (left && !left.whole) left.file.handle.close();
     }
   }
 }
@@ -51,6 +51,6 @@ async function load(root: PathBytes, path: PathBytes, onRead: (path: PathBytes) 
       whole: { block: parts.length === 1 ? parts[0]! : Buffer.concat(parts), read: step.value },
     };
   } finally {
-    await file.handle.close();
+    file.handle.close();
   }
 }

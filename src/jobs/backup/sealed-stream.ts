@@ -4,7 +4,7 @@
  * what the reader does not take is not asked of the source.
  */
 import { createHash } from 'node:crypto';
-import { type Readable, Transform, type TransformCallback } from 'node:stream';
+import { type Readable, Transform, type TransformCallback, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { JobError } from '../job.ts';
@@ -16,7 +16,9 @@ export type Seal = {
   sha256: string;
 };
 
-const chunkBytes = 128 * 1024;
+const chunkBytes = 256 * 1024;
+/** What is compressed at once: each time is a round trip to the thread pool. */
+const blockBytes = 1024 * 1024;
 
 /**
  * `finished` is there once the content was read to its end; it rejects with the source's fault, with the reason of
@@ -31,8 +33,59 @@ export function sealed(
     params: { [constants.ZSTD_c_checksumFlag]: 1 },
   });
   const meter = new Meter();
-  const finished = quiet(pipeline([source, compress, meter], { signal }), meter, signal);
+  const fed = pipeline(source, (chunks) => feed(chunks, compress), { signal });
+  fed.catch((error) => compress.destroy(error));
+  const passed = pipeline(compress, meter, { signal });
+  passed.catch((error) => source.destroy(error));
+  const finished = quiet(both(fed, passed), meter, signal);
   return { content: meter, finished: told(finished.then(() => meter.seal!)) };
+}
+
+/**
+ * Of two blocks, one is filled while the other is compressed. They are used again and again: large buffers that come and
+ * go keep the garbage collector busier than the compressor.
+ */
+async function feed(source: AsyncIterable<Buffer>, compress: Writable): Promise<void> {
+  let filling = Buffer.allocUnsafeSlow(blockBytes);
+  let other = Buffer.allocUnsafeSlow(blockBytes);
+  let otherIsFree = Promise.resolve();
+  let filled = 0;
+  const pass = async () => {
+    await otherIsFree;
+    otherIsFree = written(compress, filling.subarray(0, filled));
+    [filling, other, filled] = [other, filling, 0];
+  };
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length; ) {
+      const copied = chunk.copy(filling, filled, at);
+      at += copied;
+      filled += copied;
+      if (filled === blockBytes) await pass();
+    }
+  }
+  await pass();
+  await otherIsFree;
+  compress.end();
+}
+
+/** Until the stream needs the bytes no longer. A stream that is destroyed tells nothing of the write it is at. */
+function written(stream: Writable, bytes: Buffer): Promise<void> {
+  return told(
+    new Promise((done, fail) => {
+      const onClose = () => fail(stream.errored ?? new Error('the stream was closed'));
+      stream.once('close', onClose);
+      stream.write(bytes, (error) => {
+        stream.off('close', onClose);
+        if (error) fail(error);
+        else done();
+      });
+    }),
+  );
+}
+
+/** Until both have ended; the fault of the one that failed first. */
+async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
+  await Promise.all([one, other]).finally(() => Promise.allSettled([one, other]));
 }
 
 /**

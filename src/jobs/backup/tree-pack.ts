@@ -9,7 +9,7 @@
  * that keeps size and mtime is missed, as in every backup that goes by them. What could not be read is not a deletion:
  * the base's entry stays, marked `stale`. Hard links are packed as files of their own.
  *
- * Nothing here knows where the streams go. Memory: see tree-walk.ts and read-ahead.ts, and two chunks of 128 KiB.
+ * Nothing here knows where the streams go. Memory: see tree-walk.ts and read-ahead.ts, and some blocks of 1 MiB.
  */
 import { basename, resolve } from 'node:path';
 import { Readable, type Writable, finished as whenOver } from 'node:stream';
@@ -75,7 +75,7 @@ export type PackOptions = {
 export function packTree(options: PackOptions): { tar: Readable; finished: Promise<TreeSummary> } {
   const { signal, manifest } = options;
   const packer = new Packer(options);
-  const tar = Readable.from(packer.blocks(), { objectMode: false, highWaterMark: 256 * 1024 });
+  const tar = Readable.from(packer.blocks(), { objectMode: false, highWaterMark: 1024 * 1024 });
   // Else a reader that gave up would end the process.
   tar.on('error', () => {});
   manifest.on('error', () => {});

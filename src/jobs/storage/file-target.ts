@@ -15,6 +15,8 @@ import { byBytes, checkName } from './target-name.ts';
 import { relayed } from './target-stream.ts';
 
 const partPattern = /^\.carillon-[0-9a-f]{16}\.part$/;
+/** What is read of a file at once. */
+const chunkBytes = 512 * 1024;
 /** What is older was left by a killed process: whoever still writes keeps its file young. */
 const partAgeMsMax = 24 * 60 * 60 * 1000;
 
@@ -78,7 +80,7 @@ class FileTarget implements StorageTarget {
       handle = await open(path, 'r');
       if (!(await handle.stat()).isFile()) throw backupMissing(name, this.location);
       const fault = (error: Error) => fileFault(error, this.#folder);
-      return relayed(handle.createReadStream(), { fault, signal });
+      return relayed(handle.createReadStream({ highWaterMark: chunkBytes }), { fault, signal });
     } catch (error) {
       await handle?.close();
       if (codeOf(error) !== 'ENOENT') throw fileFault(error, this.#folder);

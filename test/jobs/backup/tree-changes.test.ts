@@ -9,7 +9,7 @@ import { unpackTree } from '../../../src/jobs/backup/tree-unpack.ts';
 import { walk } from '../../../src/jobs/backup/tree-walk.ts';
 import { backUp, linesOf, plant, stateOf, tempFolder } from '../../support/tree-scene.ts';
 
-const large = 1_000_000;
+const large = 4_000_000;
 
 /** Does `change` to `file` once `path` is at its first read, and restores what came of it. */
 async function packWhile(path: string, change: (root: string) => void, atBytes = 0) {
@@ -42,8 +42,8 @@ async function packWhile(path: string, change: (root: string) => void, atBytes =
 it('a file that shrinks is filled with zeros to the size that was announced', async () => {
   const { notes, into, line, summary } = await packWhile(
     'a-large',
-    (root) => truncateSync(join(root, 'a-large'), 300_000),
-    200_000,
+    (root) => truncateSync(join(root, 'a-large'), 2_500_000),
+    2_000_000,
   );
   expect(notes).toEqual([
     {
@@ -55,7 +55,9 @@ it('a file that shrinks is filled with zeros to the size that was announced', as
   expect(summary.notes.changed).toBe(1);
   expect(await line('a-large')).toMatchObject({ size: large, packed: true, changed: true });
   const content = await readFile(join(into, 'a-large'));
-  expect(content.equals(Buffer.concat([Buffer.alloc(300_000, 'a'), Buffer.alloc(700_000)]))).toBe(true);
+  expect(content.equals(Buffer.concat([Buffer.alloc(2_500_000, 'a'), Buffer.alloc(large - 2_500_000)]))).toBe(
+    true,
+  );
 });
 
 it('a file that grows is cut to it', async () => {
