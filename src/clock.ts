@@ -46,6 +46,11 @@ export function createClock(monotonic: () => number = () => performance.now()): 
   };
 }
 
+/** Milliseconds since the machine was started, with a fraction: the same in all of its processes. Never goes back. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 /** RFC 3339 in UTC with milliseconds, the form of every time on the wire. */
 export function toIso(ms: number): string {
   return new Date(ms).toISOString();

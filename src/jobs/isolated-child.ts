@@ -4,6 +4,7 @@
  * a job in an endless loop hears nothing.
  */
 import { Worker } from 'node:worker_threads';
+import { machineMs } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { redactorOf } from '../secrets/redaction.ts';
 import type { FromChild, JournalCall, ToChild } from './isolated-protocol.ts';
@@ -58,9 +59,8 @@ async function execute(start: ToChild & { kind: 'start' }): Promise<void> {
   live.stopRequested ||= start.stopRequested;
   const { jobs } = (await import(start.module.url)) as { jobs(settings: unknown): readonly JobType[] };
   const job = createJobRegistry(jobs(start.module.settings)).find(start.run.jobType);
-  const offsetMs = start.nowMs - performance.now();
   const end = await runJob(start.run, job, live, {
-    clock: { now: () => performance.now() + offsetMs, monotonic: () => performance.now() },
+    clock: { now: () => machineMs() + start.clockAheadMs, monotonic: machineMs },
     log: (level, message) => send({ kind: 'log', level, message: String(message) }),
     journal,
     redact: redactorOf(new Map(start.secrets)),

@@ -16,7 +16,8 @@ export type ToChild =
       /** The secrets by name, to be redacted. */
       secrets: [name: string, value: string][];
       module: JobModule;
-      nowMs: number;
+      /** What the worker's clock says more than the machine's, which all processes of a machine share (`machineMs`). */
+      clockAheadMs: number;
       stopRequested: boolean;
     }
   | { kind: 'abort'; why: AbortReason; message: string }

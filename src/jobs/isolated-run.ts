@@ -10,7 +10,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Clock } from '../clock.ts';
+import { type Clock, machineMs } from '../clock.ts';
 import type { ClaimedRun } from '../db/run-store.ts';
 import { messageOf } from '../errors.ts';
 import type { FromChild, JobModule, JournalCall, ToChild } from './isolated-protocol.ts';
@@ -106,7 +106,7 @@ async function attend(
     run,
     secrets: [...secrets],
     module,
-    nowMs: clock.now(),
+    clockAheadMs: clock.now() - machineMs(),
     stopRequested: live.stopRequested,
   });
   try {

@@ -1,5 +1,6 @@
 /** Runs in processes of their own: they work as others do, and take nothing with them. */
 import { expect, it, vi } from 'vitest';
+import { createClock, machineMs } from '../../src/clock.ts';
 import { requeueDueRetries } from '../../src/db/run-store.ts';
 import type { JobSpec } from '../../src/schedules/schedule.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -39,6 +40,14 @@ it('a run has a process of its own, and its log, steps, progress and output are 
     progress: { done: 1, total: 2, unit: 'steps' },
   });
   expect(stepped.output).toMatchObject({ pid: stepped.steps[0]!.output });
+});
+
+it('its clock is that of its worker, however long the process took to start', async () => {
+  const rig = await setupRig();
+  await rig.worker();
+  const { output } = await rig.ended((await start(rig, 'pid')).id, soon);
+  const { clockAheadMs } = output as { clockAheadMs: number };
+  expect(Math.abs(clockAheadMs - (createClock().now() - machineMs()))).toBeLessThan(20);
 });
 
 it('a fault is a fault, with its type', async () => {

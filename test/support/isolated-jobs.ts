@@ -1,6 +1,7 @@
 /** A job type in a process of its own that does what can go wrong there. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { machineMs } from '../../src/clock.ts';
 import type { JobModule } from '../../src/jobs/isolated-protocol.ts';
 import { defineJob, JobError, type JobType } from '../../src/jobs/job.ts';
 import { testRetry } from './test-jobs.ts';
@@ -23,7 +24,7 @@ export function jobs(): readonly JobType[] {
         switch (does) {
           case 'pid':
             context.log('hello from afar');
-            return { pid: process.pid, attempt: context.attempt };
+            return { pid: process.pid, attempt: context.attempt, clockAheadMs: context.now() - machineMs() };
           case 'fail':
             throw new JobError('Broken', 'on purpose', { retryable: false });
           case 'loop':
