@@ -12,7 +12,7 @@ export type EndedRun = {
   steps: { name: string; startedAt: string; finishedAt: string }[];
 };
 
-const pollMs = 20;
+const pollMs = 100;
 
 export async function call<Answer>(
   node: BenchNode,

@@ -1,12 +1,15 @@
 /**
  * The outer layer of an archive: zstd, and the SHA-256 and length of what comes out, as it is stored. Level 3, zstd's
- * default; each frame carries a checksum of the content, so that plain `zstd -t` finds damage too. Constant memory:
- * what the reader does not take is not asked of the source.
+ * default. Every 2 MiB are a frame of their own, which zstd's programs read as one file: frames are compressed side by
+ * side, and a backup is not bound to the speed of one core. Each carries a checksum of its content, so that plain
+ * `zstd -t` finds damage too. Constant memory: what the reader does not take is not asked of the source.
  */
 import { createHash } from 'node:crypto';
-import { type Readable, Transform, type TransformCallback, type Writable } from 'node:stream';
+import { availableParallelism } from 'node:os';
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, createZstdDecompress, zstdCompress } from 'node:zlib';
 import { JobError } from '../job.ts';
 import { damaged } from './tar-format.ts';
 
@@ -17,8 +20,12 @@ export type Seal = {
 };
 
 const chunkBytes = 256 * 1024;
-/** What is compressed at once: each time is a round trip to the thread pool. */
-const blockBytes = 1024 * 1024;
+/** The window of level 3: within a larger frame, zstd would look back no further. */
+const frameBytes = 2 * 1024 * 1024;
+/** Node's thread pool has four threads, and one must be left to read the files. */
+const sideBySideMax = Math.min(3, availableParallelism());
+
+const compress = promisify(zstdCompress);
 
 /**
  * `finished` is there once the content was read to its end; it rejects with the source's fault, with the reason of
@@ -28,64 +35,50 @@ export function sealed(
   source: Readable,
   signal?: AbortSignal,
 ): { content: Readable; finished: Promise<Seal> } {
-  const compress = createZstdCompress({
-    chunkSize: chunkBytes,
-    params: { [constants.ZSTD_c_checksumFlag]: 1 },
-  });
   const meter = new Meter();
-  const fed = pipeline(source, (chunks) => feed(chunks, compress), { signal });
-  fed.catch((error) => compress.destroy(error));
-  const passed = pipeline(compress, meter, { signal });
-  passed.catch((error) => source.destroy(error));
-  const finished = quiet(both(fed, passed), meter, signal);
+  const finished = quiet(pipeline([source, frames, meter], { signal }), meter, signal);
   return { content: meter, finished: told(finished.then(() => meter.seal!)) };
 }
 
 /**
- * Of two blocks, one is filled while the other is compressed. They are used again and again: large buffers that come and
- * go keep the garbage collector busier than the compressor.
+ * In their order. What is compressed is gathered in a ring of blocks that are used again and again: large buffers that
+ * come and go keep the garbage collector busier than the compressor.
  */
-async function feed(source: AsyncIterable<Buffer>, compress: Writable): Promise<void> {
-  let filling = Buffer.allocUnsafeSlow(blockBytes);
-  let other = Buffer.allocUnsafeSlow(blockBytes);
-  let otherIsFree = Promise.resolve();
+async function* frames(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  const ring = Array.from({ length: sideBySideMax + 1 }, () => Buffer.allocUnsafeSlow(frameBytes));
+  const ahead: Promise<Buffer>[] = [];
+  for await (const block of blocks(source, ring)) {
+    // Only now, so that it is compressed while this one is filled: then the next block of the ring is free again.
+    if (ahead.length === sideBySideMax) yield await ahead.shift()!;
+    ahead.push(told(compress(block, frameOptions)));
+  }
+  for (const frame of ahead) yield await frame;
+}
+
+const frameOptions = { chunkSize: frameBytes, params: { [constants.ZSTD_c_checksumFlag]: 1 } };
+
+/** Full ones, but for the last; each is the next one of `ring`. At least one, if of no bytes. */
+async function* blocks(
+  source: AsyncIterable<Buffer>,
+  ring: Buffer[],
+): AsyncGenerator<Buffer, void, undefined> {
+  let turn = 0;
   let filled = 0;
-  const pass = async () => {
-    await otherIsFree;
-    otherIsFree = written(compress, filling.subarray(0, filled));
-    [filling, other, filled] = [other, filling, 0];
-  };
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      const copied = chunk.copy(filling, filled, at);
+      const block = ring[turn % ring.length]!;
+      if (filled === block.length) {
+        yield block;
+        turn += 1;
+        filled = 0;
+        continue;
+      }
+      const copied = chunk.copy(block, filled, at);
       at += copied;
       filled += copied;
-      if (filled === blockBytes) await pass();
     }
   }
-  await pass();
-  await otherIsFree;
-  compress.end();
-}
-
-/** Until the stream needs the bytes no longer. A stream that is destroyed tells nothing of the write it is at. */
-function written(stream: Writable, bytes: Buffer): Promise<void> {
-  return told(
-    new Promise((done, fail) => {
-      const onClose = () => fail(stream.errored ?? new Error('the stream was closed'));
-      stream.once('close', onClose);
-      stream.write(bytes, (error) => {
-        stream.off('close', onClose);
-        if (error) fail(error);
-        else done();
-      });
-    }),
-  );
-}
-
-/** Until both have ended; the fault of the one that failed first. */
-async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
-  await Promise.all([one, other]).finally(() => Promise.allSettled([one, other]));
+  yield ring[turn % ring.length]!.subarray(0, filled);
 }
 
 /**

@@ -69,7 +69,8 @@ describe('a sealed stream', () => {
     const chunks = content[Symbol.asyncIterator]();
     await chunks.next();
     await new Promise((resolve) => setImmediate(resolve));
-    expect(given).toBeLessThan(50);
+    // Some 2 MiB for each thread that compresses, and what they have made of it.
+    expect(given).toBeLessThan(400);
     await chunks.return?.();
     await expect(finished).rejects.toThrow();
     expect(source.destroyed).toBe(true);
