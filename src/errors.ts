@@ -53,3 +53,9 @@ export function messageOf(error: unknown): string {
   }
   return typeof error === 'string' ? error : String(error);
 }
+
+/** For a promise that is awaited later, or by nobody: that it rejects meanwhile is no fault of the process. */
+export function heardLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}

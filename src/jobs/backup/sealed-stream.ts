@@ -10,6 +10,7 @@ import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { constants, createZstdDecompress, zstdCompress } from 'node:zlib';
+import { heardLater } from '../../errors.ts';
 import { JobError } from '../job.ts';
 import { damaged } from './tar-format.ts';
 
@@ -37,7 +38,7 @@ export function sealed(
 ): { content: Readable; finished: Promise<Seal> } {
   const meter = new Meter();
   const finished = quiet(pipeline([source, frames, meter], { signal }), meter, signal);
-  return { content: meter, finished: told(finished.then(() => meter.seal!)) };
+  return { content: meter, finished: heardLater(finished.then(() => meter.seal!)) };
 }
 
 /**
@@ -50,7 +51,7 @@ async function* frames(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   for await (const block of blocks(source, ring)) {
     // Only now, so that it is compressed while this one is filled: then the next block of the ring is free again.
     if (ahead.length === sideBySideMax) yield await ahead.shift()!;
-    ahead.push(told(compress(block, frameOptions)));
+    ahead.push(heardLater(compress(block, frameOptions)));
   }
   for (const frame of ahead) yield await frame;
 }
@@ -98,7 +99,7 @@ export function opened(
     destroy: (error, done) => done(error && meaning(error)),
   });
   const finished = quiet(pipeline([content, meter, decompress, source], { signal }), source, signal);
-  return { source, finished: told(finished.then(() => meter.seal!)) };
+  return { source, finished: heardLater(finished.then(() => meter.seal!)) };
 }
 
 /** Passes on what comes, and counts and hashes it. */
@@ -138,10 +139,4 @@ function meaning(error: Error): Error {
   const { code } = error as NodeJS.ErrnoException;
   if (error instanceof JobError || !/^(ZSTD_error_|Z_)/.test(code ?? '')) return error;
   return damaged(`the archive cannot be decompressed: ${error.message}`, error);
-}
-
-/** Rejections that nobody waits for are not faults of the process. */
-export function told<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }

@@ -13,12 +13,12 @@
  */
 import { basename, resolve } from 'node:path';
 import { Readable, type Writable, finished as whenOver } from 'node:stream';
+import { heardLater } from '../../errors.ts';
 import { BaseCursor } from './base-cursor.ts';
 import { type FileRead, fileBlocks, openFile } from './file-blocks.ts';
 import { type ManifestEntry, ManifestWriter, manifestVersion } from './manifest.ts';
 import { type PathBytes, pathOfText, textOf } from './path-bytes.ts';
 import { type Loaded, readAhead } from './read-ahead.ts';
-import { told } from './sealed-stream.ts';
 import { encodeHeader, endOfArchive } from './tar-format.ts';
 import { type Fault, type PlanStep, planTree } from './tree-plan.ts';
 import { type EntryData, faultOf } from './tree-walk.ts';
@@ -92,7 +92,7 @@ export function packTree(options: PackOptions): { tar: Readable; finished: Promi
       fail(reason);
     });
   });
-  return { tar, finished: told(finished) };
+  return { tar, finished: heardLater(finished) };
 }
 
 class Packer {

@@ -1,7 +1,9 @@
 /**
- * The loop of a sync: read a page, write it, move the watermark; and while a page is written, the next one is read. So
- * two pages are in memory at most. One after the other: read → written → noted, each before the next page's.
+ * The loop of a sync: read a page, write it, move the watermark. While a page is written, the next one is read and the
+ * one before is noted; so two pages are in memory at most. Each page is read, then written, then noted, and each of the
+ * three in the order of the pages.
  */
+import { heardLater } from '../../errors.ts';
 import { type JobContext, JobError } from '../job.ts';
 import { writePage } from './page-writer.ts';
 import { errorsListedMax, type SyncInput } from './sync-input.ts';
@@ -27,33 +29,36 @@ export type SyncPagesParts = {
 export async function syncPages(parts: SyncPagesParts): Promise<void> {
   const { context, input, pages, sorted, target, progress, signal } = parts;
   let next = readAhead(pages);
-  for (;;) {
-    const { value: page, done } = await next;
-    if (done === true || page === undefined) return;
-    signal.throwIfAborted();
-    next = readAhead(pages);
-    const badLeft = input.maxErrors - progress.counts.bad - page.bad.length;
-    const name = String(progress.counts.pages + 1).padStart(pageDigits, '0');
-    const written = await writePage(
-      target,
-      { rows: page.rows, name, key: input.source.key, badMax: Math.max(0, badLeft) },
-      signal,
-    );
-    const bad = [...page.bad, ...written.bad];
-    tell(context, progress.counts.errors.length, bad);
-    if (written.bad.length > badLeft)
-      throw tooMany(input, progress.counts.bad + bad.length, [...progress.counts.errors, ...bad]);
-    await progress.stored(page, written, sorted);
-    context.progress(progress.counts.synced + progress.counts.deleted, null, 'records');
-    if (context.stopRequested) return;
+  let noted = Promise.resolve();
+  try {
+    for (;;) {
+      const { value: page, done } = await next;
+      if (done === true || page === undefined) return;
+      signal.throwIfAborted();
+      next = readAhead(pages);
+      const badLeft = input.maxErrors - progress.counts.bad - page.bad.length;
+      const name = String(progress.counts.pages + 1).padStart(pageDigits, '0');
+      const written = await writePage(
+        target,
+        { rows: page.rows, name, key: input.source.key, badMax: Math.max(0, badLeft) },
+        signal,
+      );
+      const bad = [...page.bad, ...written.bad];
+      tell(context, progress.counts.errors.length, bad);
+      if (written.bad.length > badLeft)
+        throw tooMany(input, progress.counts.bad + bad.length, [...progress.counts.errors, ...bad]);
+      await noted;
+      noted = heardLater(progress.stored(page, written, sorted));
+      context.progress(progress.counts.synced + progress.counts.deleted, null, 'records');
+      if (context.stopRequested) return;
+    }
+  } finally {
+    await noted;
   }
 }
 
-/** What goes wrong is told to who awaits it, also when that is later. */
 function readAhead(pages: AsyncIterator<SyncPage, void>): Promise<IteratorResult<SyncPage, void>> {
-  const page = pages.next();
-  page.catch(() => undefined);
-  return page;
+  return heardLater(pages.next());
 }
 
 function tell(context: JobContext, listed: number, bad: readonly BadRecord[]): void {
