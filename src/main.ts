@@ -3,10 +3,9 @@ import { createRequire } from 'node:module';
 import { isAbsolute, relative } from 'node:path';
 import pino from 'pino';
 import { banner } from './banner.ts';
-import { startService } from './compose.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { watchParent } from './end-with-parent.ts';
-import { messageOf } from './errors.ts';
+import { heardLater, messageOf } from './errors.ts';
 import { handleUncaught, refuseExitInJobs } from './jobs/stray-faults.ts';
 import { reachDatabase } from './reach-database.ts';
 import { redactUrls } from './secrets/redaction.ts';
@@ -94,15 +93,19 @@ async function main(): Promise<void> {
   refuseExitInJobs();
 
   try {
-    const reaching = reachDatabase(config, {
-      info: (message) => logger.info(message),
-      warn: (message) => logger.warn(message),
-    });
+    const reaching = heardLater(
+      reachDatabase(config, {
+        info: (message) => logger.info(message),
+        warn: (message) => logger.warn(message),
+      }),
+    );
     // Also while it is just starting: else a Ctrl-C in the first second would leave a server behind.
     stopDatabase = async () => {
       const reached = await Promise.race([reaching.catch(() => null), pause(startMsMax)]);
       await reached?.stop();
     };
+    // Half a second, in which the database starts.
+    const { startService } = await import('./compose.ts');
     const database = await reaching;
     const service = await startService({ config, databaseUrl: database.url, logger, version });
     stopService = service.stop;
