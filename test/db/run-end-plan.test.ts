@@ -8,6 +8,7 @@ import { arrayLiteral } from '../../src/db/array-literal.ts';
 import type { Tx } from '../../src/db/client.ts';
 import { endRuns, endRunsFrom, type RunEnd } from '../../src/db/run-end-store.ts';
 import { type PartialSpec, setupHouse } from '../support/house.ts';
+import { endOf } from '../support/run-ends.ts';
 import { delay, every, MINUTE } from '../support/timings.ts';
 
 const house = await setupHouse();
@@ -63,16 +64,7 @@ async function running(spec: PartialSpec): Promise<RunEnd[]> {
   expect(runs).toHaveLength(schedules);
   // As a herd finds it: the planner knows the schedules well and not yet the runs.
   await house.pool.query('analyze schedules, schedule_states');
-  return runs.map((run) => ({
-    runId: run.id,
-    attempt: run.attempt,
-    scheduleId: run.scheduleId,
-    status: 'succeeded',
-    reason: null,
-    output: {},
-    error: null,
-    finishedAtMs: house.clock.now(),
-  }));
+  return runs.map((run) => endOf(run, house.clock.now()));
 }
 
 type PlanNode = {

@@ -12,6 +12,7 @@ import {
 import type { Run } from '../../src/runs/run.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
+import { endOf as endAt } from '../support/run-ends.ts';
 import { HOUR, MINUTE, SECOND } from '../support/timings.ts';
 
 let house: House;
@@ -39,17 +40,7 @@ const endOf = (
   run: { id: string; scheduleId: string },
   attempt: number,
   part: Partial<RunEnd> = {},
-): RunEnd => ({
-  runId: run.id,
-  attempt,
-  scheduleId: run.scheduleId,
-  status: 'succeeded',
-  reason: null,
-  output: { done: true },
-  error: null,
-  finishedAtMs: house.clock.now(),
-  ...part,
-});
+): RunEnd => endAt({ ...run, attempt }, house.clock.now(), { output: { done: true }, ...part });
 
 const retryOf = (run: { id: string }, attempt: number, part: Partial<RunRetry> = {}): RunRetry => ({
   runId: run.id,

@@ -5,6 +5,7 @@ import { endRuns, lockStates } from '../../src/db/run-end-store.ts';
 import { heldReason } from '../../src/schedules/overlap-turn.ts';
 import type { OverlapPolicy } from '../../src/schedules/schedule.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
+import { endOf } from '../support/run-ends.ts';
 import { every, MINUTE, SECOND } from '../support/timings.ts';
 
 let house: House;
@@ -287,16 +288,7 @@ describe('ends and fires at the same moment', () => {
     const runs = (await worker.take()).filter((run) => [free.id, busy.id].includes(run.scheduleId));
     const ended = await endRuns(
       house.db,
-      runs.map((run) => ({
-        runId: run.id,
-        attempt: run.attempt,
-        scheduleId: run.scheduleId,
-        status: 'succeeded',
-        reason: null,
-        output: {},
-        error: null,
-        finishedAtMs: house.clock.now(),
-      })),
+      runs.map((run) => endOf(run, house.clock.now())),
       ['default'],
     );
     expect(ended).toEqual(new Set(runs.map((run) => run.id)));

@@ -10,6 +10,7 @@ import { backlogMax, leaseMs, notificationRetry } from '../../src/notifications/
 import { newId } from '../../src/runs/run-id.ts';
 import { allKinds, setupNotifyRig } from '../support/notify-rig.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
+import { endOf } from '../support/run-ends.ts';
 import { testRetry } from '../support/test-jobs.ts';
 import { DAY, every, HOUR, MINUTE, SECOND } from '../support/timings.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -117,16 +118,9 @@ describe('told is', () => {
     const nowMs = house.clock.now();
     await endRuns(
       house.db,
-      claims.map((claim, n) => ({
-        runId: claim.id,
-        attempt: 1,
-        scheduleId: schedule.id,
-        status: n === 1 ? ('failed' as const) : ('succeeded' as const),
-        reason: null,
-        output: null,
-        error: n === 1 ? { type: 'Broken', message: '' } : null,
-        finishedAtMs: nowMs + n,
-      })),
+      claims.map((claim, n) =>
+        endOf(claim, nowMs + n, n === 1 ? { status: 'failed', error: { type: 'Broken', message: '' } } : {}),
+      ),
       ['default'],
     );
     await deliver();

@@ -6,6 +6,7 @@ import { requeueDueRetries, retryRuns, startRuns } from '../../src/db/run-store.
 import type { Run } from '../../src/runs/run.ts';
 import type { RunFilter } from '../../src/runs/run-service.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
+import { endOf } from '../support/run-ends.ts';
 import { every, HOUR, MINUTE, ms, SECOND } from '../support/timings.ts';
 
 let house: House;
@@ -372,24 +373,7 @@ describe('cancel against a worker, in either order:', () => {
   it('end, then cancel: the run has ended, and the cancel is refused', async () => {
     const run = await fired();
     await worker.take();
-    const answer = await cancelAfter(run, (tx) =>
-      endRuns(
-        tx,
-        [
-          {
-            runId: run.id,
-            attempt: 1,
-            scheduleId: run.scheduleId,
-            status: 'succeeded',
-            reason: null,
-            output: {},
-            error: null,
-            finishedAtMs: house.clock.now(),
-          },
-        ],
-        ['default'],
-      ),
-    );
+    const answer = await cancelAfter(run, (tx) => endRuns(tx, [endOf(run, house.clock.now())], ['default']));
     expect(answer).toMatchObject({ code: 'conflict' });
     expect(await house.runs.get(run.id)).toMatchObject({ status: 'succeeded' });
   });

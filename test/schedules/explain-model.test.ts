@@ -1,17 +1,14 @@
 /**
  * Whatever happened in whatever order, each nominal time is explained by what its row says, and by nothing else: random
- * schedules and histories, as in `fires-model.test.ts`. CARILLON_MODEL_EFFORT=20 tries twenty times as many.
+ * schedules and histories (`fires-histories.ts`).
  */
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExplainedInstant } from '../../src/schedules/explain-service.ts';
 import type { Verdict } from '../../src/schedules/verdict.ts';
-import { choice, step } from '../dispatcher/fires-arbitrary.ts';
-import { createModel, type Disposition } from '../dispatcher/fires-model.ts';
+import { historiesTimeoutMs, playHistories } from '../dispatcher/fires-histories.ts';
+import type { Disposition } from '../dispatcher/fires-model.ts';
 import { type House, setupHouse } from '../support/house.ts';
 
-const effort = Number(process.env.CARILLON_MODEL_EFFORT ?? 1);
-const seed = Number(process.env.CARILLON_MODEL_SEED ?? 20_260_301);
 /** Of the times of one history. */
 const toldMax = 60;
 
@@ -75,44 +72,24 @@ describe('whatever happens', () => {
     'every nominal time is explained by its row',
     async () => {
       const seen = new Set<Verdict>();
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(choice, { minLength: 1, maxLength: 2 }),
-          fc.array(step, { minLength: 30, maxLength: 60, size: 'max' }),
-          async (choices, steps) => {
-            await house.reset();
-            await house.live(0);
-            const model = createModel(house, [await house.worker(), await house.worker()]);
-            for (const each of choices) await model.create(each);
-            for (const each of steps) {
-              await model.step(each);
-              // The model learns what the core did of itself.
-              await model.check();
-            }
-            const all = await model.dispositions();
-            const every = Math.max(1, Math.ceil(all.length / toldMax));
-            for (const disposition of all.filter((_, index) => index % every === 0)) {
-              const { scheduleId, atMs, run } = disposition;
-              const told = await house.explanations.explain(scheduleId, atMs);
-              seen.add(told.verdict);
-              const at = `${new Date(atMs).toISOString()}: ${told.detail}`;
-              if (run === null) expect(withoutRow, at).toContain(told.verdict);
-              else expect([told.verdict, told.run?.id], at).toEqual([fitting(disposition), run.id]);
-              checkOthers(told, disposition);
-            }
-          },
-        ),
-        {
-          seed,
-          numRuns: Math.ceil(10 * effort),
-          endOnFailure: process.env.CARILLON_MODEL_SHRINK === undefined,
-        },
-      );
+      await playHistories(house, { count: 10, stepsMin: 30, stepsMax: 60 }, async (model) => {
+        const all = await model.dispositions();
+        const every = Math.max(1, Math.ceil(all.length / toldMax));
+        for (const disposition of all.filter((_, index) => index % every === 0)) {
+          const { scheduleId, atMs, run } = disposition;
+          const told = await house.explanations.explain(scheduleId, atMs);
+          seen.add(told.verdict);
+          const at = `${new Date(atMs).toISOString()}: ${told.detail}`;
+          if (run === null) expect(withoutRow, at).toContain(told.verdict);
+          else expect([told.verdict, told.run?.id], at).toEqual([fitting(disposition), run.id]);
+          checkOthers(told, disposition);
+        }
+      });
       // Else it would say little.
       for (const verdict of ['ran', 'skipped', 'missed', 'paused', 'waiting'] as const) {
         expect([...seen]).toContain(verdict);
       }
     },
-    20_000 * Math.max(1, effort * 3),
+    historiesTimeoutMs,
   );
 });

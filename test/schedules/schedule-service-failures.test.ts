@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { endRuns, type RunEnd } from '../../src/db/run-end-store.ts';
 import type { OutcomeStatus } from '../../src/runs/run-state.ts';
 import { type House, setupHouse, type TestWorker } from '../support/house.ts';
+import { endOf } from '../support/run-ends.ts';
 import { every, HOUR, MINUTE, ms, SECOND } from '../support/timings.ts';
 
 let house: House;
@@ -213,16 +214,8 @@ describe('pauseAfterFailures', () => {
       const batch: RunEnd[] = [];
       for (const [outcome, second] of ends) {
         const claimed = await worker.claim(await house.schedules.trigger(created.id, {}));
-        batch.push({
-          runId: claimed!.id,
-          attempt: 1,
-          scheduleId: created.id,
-          status: outcome,
-          reason: null,
-          output: null,
-          error: outcome === 'succeeded' ? null : { type: 'Broken', message: 'as the test wanted' },
-          finishedAtMs: house.clock.now() + second * SECOND,
-        });
+        const error = outcome === 'succeeded' ? null : { type: 'Broken', message: 'as the test wanted' };
+        batch.push(endOf(claimed!, house.clock.now() + second * SECOND, { status: outcome, error }));
       }
       expect((await endRuns(house.db, batch, ['default'])).size).toBe(3);
       expect(await house.stateOf(created.id)).toMatchObject({ failuresInARow: inARow, activeRuns: 0 });

@@ -27,6 +27,7 @@ import { createSecretService, type SecretService } from '../../src/secrets/secre
 import { createServices, type Services } from '../../src/services.ts';
 import { createTestDatabase } from './database.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
+import { endOf } from './run-ends.ts';
 import { testJobs, testRetry } from './test-jobs.ts';
 import { DAY, every, MINUTE, ms } from './timings.ts';
 
@@ -392,18 +393,7 @@ function createTestWorker(house: House, id: string): TestWorker {
     async end(run, status, { output = null, error = null, reason = null } = {}) {
       const ended = await endRuns(
         db,
-        [
-          {
-            runId: run.id,
-            attempt: run.attempt,
-            scheduleId: run.scheduleId,
-            status,
-            reason,
-            output,
-            error,
-            finishedAtMs: clock.now(),
-          },
-        ],
+        [endOf(run, clock.now(), { status, reason, output, error })],
         ['default'],
       );
       return ended.has(run.id);
