@@ -51,7 +51,7 @@ const houseEdits: readonly Edit[] = [
   },
   {
     file: 'src/jobs/house-jobs.ts',
-    from: 'createBackupJob(backup),',
-    to: 'createBackupJob(backup),\n    steppingJob as never,',
+    from: '...isolatedJobs({ version, backup }),',
+    to: '...isolatedJobs({ version, backup }),\n    steppingJob as never,',
   },
 ];

@@ -19,7 +19,8 @@ import { createRescuer, rescueEveryMs } from './dispatcher/rescuer.ts';
 import { createServedQueues, refreshServedEveryMs } from './dispatcher/served-queues.ts';
 import { messageOf } from './errors.ts';
 import { createHealth } from './health.ts';
-import { type HouseJobSettings, houseJobs } from './jobs/house-jobs.ts';
+import { houseJobs } from './jobs/house-jobs.ts';
+import type { IsolatedJobSettings } from './jobs/isolated-jobs.ts';
 import type { JobModule } from './jobs/isolated-protocol.ts';
 import type { JobType } from './jobs/job.ts';
 import { createJobRegistry } from './jobs/registry.ts';
@@ -89,12 +90,8 @@ export async function startService({
   await clock.sync(readClock);
 
   const httpClients = createTaskDispatcher();
-  const settings: HouseJobSettings = {
-    version,
-    backup: { databaseUrl, ...config.backup },
-    commands: config.commands,
-  };
-  const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/house-jobs.ts'), settings };
+  const settings: IsolatedJobSettings = { version, backup: { databaseUrl, ...config.backup } };
+  const jobModule = otherModule ?? { url: import.meta.resolve('./jobs/isolated-jobs.ts'), settings };
   const key = secretKeySource(config.secretKey, config.dataDir);
   const secretsOn = (on: Db) =>
     createSecretService({
@@ -106,7 +103,7 @@ export async function startService({
   const secrets = secretsOn(db);
   const queue = { db, clock, secrets };
   const jobs = createJobRegistry([
-    ...houseJobs({ dispatcher: httpClients, queue, ...settings }),
+    ...houseJobs({ dispatcher: httpClients, queue, commands: config.commands, ...settings }),
     ...moreJobs,
   ]);
   const book = createCalendarBook();

@@ -9,7 +9,8 @@ import { type Db, openDatabase, openPool } from '../../src/db/client.ts';
 import { findRunDetail } from '../../src/db/run-history-store.ts';
 import { listLogLines } from '../../src/db/run-log-store.ts';
 import type { BackupSettings } from '../../src/jobs/backup/backup-tools.ts';
-import { type HouseJobSettings, houseJobs } from '../../src/jobs/house-jobs.ts';
+import { houseJobs } from '../../src/jobs/house-jobs.ts';
+import type { IsolatedJobSettings } from '../../src/jobs/isolated-jobs.ts';
 import { defineJob, type JobContext, type JobType } from '../../src/jobs/job.ts';
 import { createJobRegistry } from '../../src/jobs/registry.ts';
 import { createWorker, type Worker } from '../../src/jobs/worker.ts';
@@ -106,13 +107,13 @@ export async function setupRig(options: RigOptions = {}): Promise<WorkerRig> {
       return await scripts.get(input.does)!(context, input);
     },
   });
-  const settings: HouseJobSettings | null =
+  const settings: IsolatedJobSettings | null =
     options.backup === undefined ? null : { version: '0', backup: { databaseUrl: url, ...options.backup } };
   const house = settings === null ? [] : houseJobs(settings);
   const jobModule =
     settings === null
       ? isolatedModule
-      : { url: new URL('../../src/jobs/house-jobs.ts', import.meta.url).href, settings };
+      : { url: new URL('../../src/jobs/isolated-jobs.ts', import.meta.url).href, settings };
   const served = () => ['default'];
   const secrets = createSecretService({
     db,
