@@ -1,6 +1,6 @@
 /** The API under load, beside a bare Fastify that writes and reads the same tables. */
 import { migrate } from '../src/db/migrate.ts';
-import { type Bench, type Session, us } from './measurement.ts';
+import { type Bench, openSession, type Session, us } from './measurement.ts';
 import { cpuMs, startDatabase, startNode } from './support/bench-service.ts';
 import { type LoadRequest, load } from './support/http-load.ts';
 import { startPeer } from './support/peer-program.ts';
@@ -25,7 +25,7 @@ export const createBench: Bench = {
   figures,
   goals: [{ figure: 'perSecond', least: 0.5, against: bare }],
   secondsAbout: 45,
-  open: ({ isQuick }) => openSession({ expected: 201, request: creation, seconds: isQuick ? 1 : 3 }),
+  open: ({ isQuick }) => open({ expected: 201, request: creation, seconds: isQuick ? 1 : 3 }),
 };
 
 export const readBench: Bench = {
@@ -34,30 +34,27 @@ export const readBench: Bench = {
   figures,
   goals: [{ figure: 'perSecond', least: 0.7, against: bare }],
   secondsAbout: 45,
-  open: ({ isQuick }) => openSession({ expected: 200, request: reading, seconds: isQuick ? 1 : 3 }),
+  open: ({ isQuick }) => open({ expected: 200, request: reading, seconds: isQuick ? 1 : 3 }),
 };
 
-async function openSession(measured: {
+function open(measured: {
   expected: number;
   request: (place: Place) => LoadRequest;
   seconds: number;
 }): Promise<Session> {
   const { expected, request, seconds } = measured;
-  const database = await startDatabase();
-  const closers: (() => Promise<void>)[] = [database.stop];
-  const close = async () => {
-    for (const closer of closers.toReversed()) await closer();
-  };
-  try {
+  return openSession(async (opened) => {
+    const database = await startDatabase();
+    opened.defer(database.stop);
     await database.pool.query('create database bare');
     const bareUrl = new URL(database.url);
     bareUrl.pathname = '/bare';
     await migrate(bareUrl.href);
     const node = await startNode(database.url);
-    closers.push(node.stop);
+    opened.defer(node.stop);
     const args = { url: bareUrl.href, connections: databaseConnections };
     const peer = await startPeer<{ address: string }>('bare-server.ts', args);
-    closers.push(peer.stop);
+    opened.defer(peer.stop);
     const contenders = [
       { name: us, pid: node.pid, place: await settle(node.address) },
       { name: bare, pid: peer.pid, place: await settle(peer.told.address) },
@@ -75,11 +72,8 @@ async function openSession(measured: {
       return { name, round };
     });
     for (const contender of contenders) await contender.round(seconds / 2);
-    return { contenders: contenders.map(({ name, round }) => ({ name, round: () => round() })), close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    return contenders.map(({ name, round }) => ({ name, round: () => round() }));
+  });
 }
 
 /** A thousand schedules to read. */

@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Bench, type Figures, type Session, us } from './measurement.ts';
+import { type Bench, type Figures, openSession, us } from './measurement.ts';
 import { type BenchNode, startDatabase, startNode } from './support/bench-service.ts';
 import { startDumpSource } from './support/dump-source.ts';
 import { hasPrograms } from './support/machine.ts';
@@ -30,9 +30,10 @@ export const directoryBackupBench: Bench = {
   figures,
   goals: [{ figure: 'storedPerSecond', least: 0.8, against: tarPeer }],
   secondsAbout: 45,
-  async open({ isQuick }) {
+  open({ isQuick }) {
     const mebibytes = isQuick ? 16 : 256;
-    return await withPlace(async ({ folder, node }) => {
+    return openSession(async (opened) => {
+      const { folder, node } = await openPlace(opened);
       const tree = join(folder, 'tree');
       await fillTree(tree, mebibytes);
       let turn = 0;
@@ -67,47 +68,35 @@ export const databaseBackupBench: Bench = {
   figures,
   goals: [{ figure: 'storedPerSecond', least: 0.8, against: dumpPeer }],
   secondsAbout: 45,
-  async open({ isQuick }) {
-    const source = await startDumpSource();
-    if ('absent' in source) {
-      const contenders = [us, dumpPeer].map((name) => ({ name, absent: source.absent }));
-      return { contenders, close: async () => undefined };
-    }
-    try {
-      const session = await withPlace(async ({ folder, node }) => {
-        const mebibytes = await source.fill(isQuick ? 10_000 : 400_000);
-        const password = new URL(source.url).password;
-        await call(node, '/secrets/source', { value: decodeURIComponent(password) }, 'PUT');
-        const hidden = source.url.replace(`:${password}@`, `:\${secret:source}@`);
-        let turn = 0;
-        const ours = async () => {
-          turn += 1;
-          const target = join(folder, `vault-${turn}`);
-          await mkdir(target);
-          const input = { backupType: 'full', source: hidden, targetLocation: urlOf(target) };
-          return backupFigures(mebibytes, await runOnce(node, `dump-${turn}`, { type: 'backup', input }));
-        };
-        const peer = async () => {
-          const stored = join(folder, 'table.dump');
-          const storing = await shell(`${source.bin}/pg_dump -Fc -f "$2" "$1"`, source.url, stored);
-          const checking = await shell(`${source.bin}/pg_restore --list "$2" > /dev/null`, '', stored);
-          return { storedPerSecond: mebibytes / storing, checkedPerSecond: mebibytes / (storing + checking) };
-        };
-        return [
-          { name: us, round: ours },
-          { name: dumpPeer, round: peer },
-        ];
-      }, source.bin);
-      const close = async () => {
-        await session.close();
-        await source.stop();
+  open: ({ isQuick }) =>
+    openSession(async (opened) => {
+      const source = await startDumpSource();
+      if ('absent' in source) return [us, dumpPeer].map((name) => ({ name, absent: source.absent }));
+      opened.defer(source.stop);
+      const { folder, node } = await openPlace(opened, source.bin);
+      const mebibytes = await source.fill(isQuick ? 10_000 : 400_000);
+      const password = new URL(source.url).password;
+      await call(node, '/secrets/source', { value: decodeURIComponent(password) }, 'PUT');
+      const hidden = source.url.replace(`:${password}@`, `:\${secret:source}@`);
+      let turn = 0;
+      const ours = async () => {
+        turn += 1;
+        const target = join(folder, `vault-${turn}`);
+        await mkdir(target);
+        const input = { backupType: 'full', source: hidden, targetLocation: urlOf(target) };
+        return backupFigures(mebibytes, await runOnce(node, `dump-${turn}`, { type: 'backup', input }));
       };
-      return { ...session, close };
-    } catch (error) {
-      await source.stop();
-      throw error;
-    }
-  },
+      const peer = async () => {
+        const stored = join(folder, 'table.dump');
+        const storing = await shell(`${source.bin}/pg_dump -Fc -f "$2" "$1"`, source.url, stored);
+        const checking = await shell(`${source.bin}/pg_restore --list "$2" > /dev/null`, '', stored);
+        return { storedPerSecond: mebibytes / storing, checkedPerSecond: mebibytes / (storing + checking) };
+      };
+      return [
+        { name: us, round: ours },
+        { name: dumpPeer, round: peer },
+      ];
+    }),
 };
 
 function backupFigures(mebibytes: number, ran: Awaited<ReturnType<typeof runOnce>>): Figures {
@@ -118,27 +107,18 @@ function backupFigures(mebibytes: number, ran: Awaited<ReturnType<typeof runOnce
   };
 }
 
-type Place = { folder: string; node: BenchNode };
-
-async function withPlace(
-  make: (place: Place) => Promise<Session['contenders']>,
+/** A folder, and a node beside it. */
+async function openPlace(
+  opened: AsyncDisposableStack,
   pgBin?: string,
-): Promise<Session> {
+): Promise<{ folder: string; node: BenchNode }> {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-backup-'));
-  const closers = [() => rm(folder, { recursive: true, force: true })];
-  const close = async () => {
-    for (const closer of closers.toReversed()) await closer();
-  };
-  try {
-    const database = await startDatabase();
-    closers.push(database.stop);
-    const node = await startNode(database.url, pgBin === undefined ? {} : { CARILLON_PG_BIN: pgBin });
-    closers.push(node.stop);
-    return { contenders: await make({ folder, node }), close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  opened.defer(() => rm(folder, { recursive: true, force: true }));
+  const database = await startDatabase();
+  opened.defer(database.stop);
+  const node = await startNode(database.url, pgBin === undefined ? {} : { CARILLON_PG_BIN: pgBin });
+  opened.defer(node.stop);
+  return { folder, node };
 }
 
 function urlOf(folder: string): string {

@@ -1,5 +1,5 @@
 /** What the service costs while nothing is due. */
-import { type Bench, type Session, us } from './measurement.ts';
+import { type Bench, openSession, type Session, us } from './measurement.ts';
 import {
   cpuMs,
   databaseNow,
@@ -25,13 +25,14 @@ export const idleBench: Bench = {
   },
   goals: [{ figure: 'cpuPercent', most: 2 }],
   secondsAbout: 90,
-  open: ({ isQuick }) => openSession(isQuick ? 10_000 : 1_000_000, isQuick ? 3 : 6),
+  open: ({ isQuick }) => open(isQuick ? 10_000 : 1_000_000, isQuick ? 3 : 6),
 };
 
-async function openSession(schedules: number, seconds: number): Promise<Session> {
-  const database = await startDatabase();
-  const { pool } = database;
-  try {
+function open(schedules: number, seconds: number): Promise<Session> {
+  return openSession(async (opened) => {
+    const database = await startDatabase();
+    opened.defer(database.stop);
+    const { pool } = database;
     const firstMs = (await databaseNow(pool)) + 86_400_000;
     for (let done = 0; done < schedules; done += 100_000) {
       const count = Math.min(100_000, schedules - done);
@@ -40,6 +41,7 @@ async function openSession(schedules: number, seconds: number): Promise<Session>
     await pool.query('vacuum analyze');
     await pool.query('checkpoint');
     const node = await startNode(database.url);
+    opened.defer(node.stop);
     await pause(warmUpMs);
     const round = async () => {
       const [before, postgresBefore] = [await cpuMs(node.pid), await postgresCpuMs(pool)];
@@ -58,13 +60,6 @@ async function openSession(schedules: number, seconds: number): Promise<Session>
         rssMb: await rssMb(node.pid),
       };
     };
-    const close = async () => {
-      await node.stop();
-      await database.stop();
-    };
-    return { contenders: [{ name: us, round }], close };
-  } catch (error) {
-    await database.stop();
-    throw error;
-  }
+    return [{ name: us, round }];
+  });
 }

@@ -1,6 +1,6 @@
 /** Lateness: from the nominal time to the start, with fires spread evenly over the seconds. */
 import type pg from 'pg';
-import { type Bench, type Figures, type Session, us } from './measurement.ts';
+import { type Bench, type Figures, openSession, type Session, us } from './measurement.ts';
 import { databaseNow, insertSchedules, pause, startDatabase, startNode } from './support/bench-service.ts';
 
 /** The first seconds warm everything up and are not counted. */
@@ -22,7 +22,7 @@ function latenessBench(perSecond: number, seconds: number, p99MsMost?: number): 
     figures,
     goals: p99MsMost === undefined ? [] : [{ figure: 'p99Ms', most: p99MsMost }],
     secondsAbout: 15 + 5 * seconds,
-    open: ({ isQuick }) => openSession(perSecond, isQuick ? 3 : seconds),
+    open: ({ isQuick }) => open(perSecond, isQuick ? 3 : seconds),
   };
 }
 
@@ -32,11 +32,13 @@ export const latenessBenches = [
   latenessBench(1000, 8, 150),
 ] as const;
 
-async function openSession(perSecond: number, seconds: number): Promise<Session> {
-  const database = await startDatabase();
-  const { pool } = database;
-  try {
+function open(perSecond: number, seconds: number): Promise<Session> {
+  return openSession(async (opened) => {
+    const database = await startDatabase();
+    opened.defer(database.stop);
+    const { pool } = database;
     const node = await startNode(database.url);
+    opened.defer(node.stop);
     const firstMs = Math.ceil((await databaseNow(pool)) / 1000 + 2) * 1000;
     await insertEven(pool, { perSecond, firstMs });
     let fromMs = firstMs + warmUpMs;
@@ -47,15 +49,8 @@ async function openSession(perSecond: number, seconds: number): Promise<Session>
       fromMs = untilMs;
       return measured;
     };
-    const close = async () => {
-      await node.stop();
-      await database.stop();
-    };
-    return { contenders: [{ name: us, round }], close };
-  } catch (error) {
-    await database.stop();
-    throw error;
-  }
+    return [{ name: us, round }];
+  });
 }
 
 /** `perSecond` schedules that fire once a second each, from `firstMs` on. */

@@ -57,6 +57,19 @@ export type BenchResult = Pick<Bench, 'name' | 'about' | 'figures' | 'goals'> & 
   fault?: string;
 };
 
+/**
+ * A session of things that are closed with it, what was opened last first; also when opening fails half-way, as a
+ * Postgres or a node that is left running would be in the way of all benches after it.
+ */
+export async function openSession(
+  open: (opened: AsyncDisposableStack) => Promise<readonly Contender[]>,
+): Promise<Session> {
+  await using opened = new AsyncDisposableStack();
+  const contenders = await open(opened);
+  const kept = opened.move();
+  return { contenders, close: () => kept.disposeAsync() };
+}
+
 /** For a bench that has nothing to keep between its rounds. */
 export function sessionOf(...contenders: Contender[]): Session {
   return { contenders, close: async () => undefined };

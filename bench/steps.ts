@@ -1,6 +1,6 @@
 /** What a durable step costs: many runs with steps beside as many without, and one run alone. */
 import type pg from 'pg';
-import { type Bench, type Session, us } from './measurement.ts';
+import { type Bench, openSession, type Session, us } from './measurement.ts';
 import {
   cpuMs,
   databaseNow,
@@ -27,14 +27,16 @@ export const stepsBench: Bench = {
   },
   goals: [],
   secondsAbout: 55,
-  open: ({ isQuick }) => openSession(isQuick ? 50 : 1000),
+  open: ({ isQuick }) => open(isQuick ? 50 : 1000),
 };
 
-async function openSession(runs: number): Promise<Session> {
-  const database = await startDatabase();
-  const { pool } = database;
-  try {
+function open(runs: number): Promise<Session> {
+  return openSession(async (opened) => {
+    const database = await startDatabase();
+    opened.defer(database.stop);
+    const { pool } = database;
     const node = await startNode(database.url);
+    opened.defer(node.stop);
     let turn = 0;
     const round = async () => {
       turn += 1;
@@ -54,15 +56,8 @@ async function openSession(runs: number): Promise<Session> {
         aloneMs: run.durationMs / stepsAlone,
       };
     };
-    const close = async () => {
-      await node.stop();
-      await database.stop();
-    };
-    return { contenders: [{ name: us, round }], close };
-  } catch (error) {
-    await database.stop();
-    throw error;
-  }
+    return [{ name: us, round }];
+  });
 }
 
 /** From the instant until the last run is recorded as succeeded. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
-import { type Bench, type Session, us } from './measurement.ts';
+import { type Bench, openSession, type Session, us } from './measurement.ts';
 import { type BenchDatabase, startDatabase, startNode } from './support/bench-service.ts';
 import { hasPrograms } from './support/machine.ts';
 import { call, runOnce } from './support/run-call.ts';
@@ -26,12 +26,13 @@ export const syncBench: Bench = {
   },
   goals: [{ figure: 'rowsPerSecond', least: 0.4, against: copyPeer }],
   secondsAbout: 50,
-  open: ({ isQuick }) => openSession(isQuick ? 10_000 : 400_000),
+  open: ({ isQuick }) => open(isQuick ? 10_000 : 400_000),
 };
 
-async function openSession(rows: number): Promise<Session> {
-  const database = await startDatabase();
-  try {
+function open(rows: number): Promise<Session> {
+  return openSession(async (opened) => {
+    const database = await startDatabase();
+    opened.defer(database.stop);
     const from = await createPlace(database, 'bench_from');
     const to = await createPlace(database, 'bench_to');
     await withClient(from, async (client) => {
@@ -40,6 +41,7 @@ async function openSession(rows: number): Promise<Session> {
       await client.query('vacuum analyze orders');
     });
     const node = await startNode(database.url);
+    opened.defer(node.stop);
     const password = new URL(from).password;
     await call(node, '/secrets/db', { value: decodeURIComponent(password) }, 'PUT');
     // biome-ignore lint/suspicious/noTemplateCurlyInString: It is a reference to a secret.
@@ -62,19 +64,11 @@ async function openSession(rows: number): Promise<Session> {
       await checkArrived(to, rows);
       return { rowsPerSecond: rows / seconds };
     };
-    const contenders = [
+    return [
       { name: us, round: ours },
       { name: copyPeer, round: peer, ...(!hasPrograms('psql') && { absent: 'there is no psql here' }) },
     ];
-    const close = async () => {
-      await node.stop();
-      await database.stop();
-    };
-    return { contenders, close };
-  } catch (error) {
-    await database.stop();
-    throw error;
-  }
+  });
 }
 
 /** What is left to write of the last round is not what this one costs. */
