@@ -24,6 +24,8 @@ import {
   type RunDescription,
   resultsPage,
 } from './report.ts';
+import { readScale } from './scale-file.ts';
+import { scaleSection } from './scale-report.ts';
 import { describeRun } from './support/machine.ts';
 
 const options = readOptions(process.argv.slice(2), benches);
@@ -114,6 +116,10 @@ async function write(run: RunDescription, results: readonly BenchResult[]): Prom
   const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   const json = { ...run, ours: Object.fromEntries(ours), results };
   await writeFile(file('./results.json'), `${JSON.stringify(json, null, 2)}\n`);
-  await writeFile(file('../RESULTS.md'), resultsPage(run, results));
+  const scale = await readScale();
+  await writeFile(
+    file('../RESULTS.md'),
+    resultsPage(run, results, scale.length === 0 ? [] : scaleSection(scale)),
+  );
   console.log('\nwritten: RESULTS.md, bench/results.json');
 }

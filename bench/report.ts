@@ -167,8 +167,12 @@ export function cautionsOf(run: RunDescription): string[] {
   ];
 }
 
-/** RESULTS.md. */
-export function resultsPage(run: RunDescription, results: readonly BenchResult[]): string {
+/** RESULTS.md. `more`: lines at its end, of what was measured apart. */
+export function resultsPage(
+  run: RunDescription,
+  results: readonly BenchResult[],
+  more: readonly string[] = [],
+): string {
   const verdicts = results.flatMap(verdictsOf);
   const missed = verdicts.filter(({ isReached }) => isReached === false).length;
   const unknown = verdicts.filter(({ isReached }) => isReached === null).length;
@@ -198,16 +202,17 @@ export function resultsPage(run: RunDescription, results: readonly BenchResult[]
     const noted = result.contenders.filter(({ note }) => note !== undefined);
     if (noted.length > 0) lines.push('', ...noted.map(({ name, note }) => `- ${name}: ${note}`));
   }
+  if (more.length > 0) lines.push('', ...more);
   return `${lines.join('\n')}\n`;
 }
 
-function markdownTable(titles: readonly string[], rows: readonly (readonly string[])[]): string[] {
+export function markdownTable(titles: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
   return [line(titles), line(titles.map(() => '---')), ...rows.map(line)];
 }
 
-function textTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+export function textTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [titles, ...rows];
   const widths = titles.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   const line = (row: readonly string[]) =>

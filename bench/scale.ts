@@ -1,12 +1,16 @@
 /**
  * What a fire and a look cost beside more schedules and a longer history: each measure for every size, and how many
- * times that of the smallest it is. `--quick` (the default) is 1 k and 100 k schedules with 0 and 1 M past runs, a few
- * minutes; `--full` goes to 1 M schedules and 10 M runs, two hours and 20 GB; `--cell=100000x1000000` adds single ones.
+ * times that of the smallest it is. `--quick` (the default) is 1 k and 100 k schedules with 0 and 1 M past runs, five
+ * minutes; `--full` goes to 1 M schedules and 10 M runs, an hour and 20 GB; `--cell=100000x1000000` adds single ones.
+ * `--write` puts the cells into bench/scale.json, from where the next `npm run bench` has them.
  */
 import type pg from 'pg';
 import { Agent, request } from 'undici';
 import { openDatabase } from '../src/db/client.ts';
 import { claimDue } from '../src/db/fire-store.ts';
+import { textTable } from './report.ts';
+import { writeScale } from './scale-file.ts';
+import { type ScaleResult, type ScaleSize, scaleRows } from './scale-report.ts';
 import {
   type BenchNode,
   databaseNow,
@@ -16,18 +20,6 @@ import {
   startNode,
 } from './support/bench-service.ts';
 import { insertHistory } from './support/history.ts';
-
-export type ScaleSize = { schedules: number; runs: number };
-
-export type ScaleResult = ScaleSize & {
-  seedSeconds: number;
-  /** Locking and reading 500 due schedules, median. */
-  claimMs: number;
-  /** A herd of 5,000 beside all that, workers off, median of the rounds. */
-  dispatchPerSecond: number;
-  /** Milliseconds by request, one after the other. */
-  requests: Record<string, { p50Ms: number; p99Ms: number }>;
-};
 
 const herdSize = 5000;
 const herdRounds = 3;
@@ -52,6 +44,7 @@ export async function scale(size: ScaleSize): Promise<ScaleResult> {
       for (let round = 0; round < herdRounds; round += 1) herds.push(await herdOf(database, round, size));
       return {
         ...size,
+        measuredAt: new Date().toISOString(),
         seedSeconds,
         claimMs: median(herds.map((herd) => herd.claimMs)),
         dispatchPerSecond: herdSize / median(herds.map((herd) => herd.seconds)),
@@ -174,7 +167,7 @@ async function measureRequests(
     }),
   };
   const agent = new Agent({ pipelining: 1, connections: 1 });
-  const measured: ScaleResult['requests'] = {};
+  const measured: Record<string, { p50Ms: number; p99Ms: number }> = {};
   try {
     for (const [name, ask] of Object.entries(asks)) {
       const tookMs: number[] = [];
@@ -212,45 +205,6 @@ function median(values: readonly number[]): number {
   );
 }
 
-/**
- * A line per measure: the smallest size's figure, and for the others how many times worse they are. Lists of runs are
- * compared with the smallest size that has any: an empty page costs less to write whatever is behind it.
- */
-export function ratios(results: readonly ScaleResult[]): Record<string, Record<string, string>> {
-  const nameOf = (size: ScaleSize) => `${size.schedules} × ${size.runs}`;
-  const line = (
-    unit: string,
-    of: (result: ScaleResult) => number | undefined,
-    options: { greaterIsBetter?: boolean; ofRuns?: boolean } = {},
-  ) => {
-    const least = results.find((result) => options.ofRuns !== true || result.runs > 0);
-    const told: Record<string, string> = {};
-    for (const result of results) {
-      const value = of(result);
-      const first = least && of(least);
-      if (value === undefined) continue;
-      const isCompared = first !== undefined && results.indexOf(result) > results.indexOf(least!);
-      const times = isCompared ? (options.greaterIsBetter ? first / value : value / first) : 1;
-      told[nameOf(result)] = `${value.toFixed(1)} ${unit}${isCompared ? ` (${times.toFixed(2)} ×)` : ''}`;
-    }
-    return told;
-  };
-  const table: Record<string, Record<string, string>> = {
-    'claim of 500': line('ms', (result) => result.claimMs),
-    'dispatch of 5,000': line('/s', (result) => result.dispatchPerSecond, { greaterIsBetter: true }),
-  };
-  const names = new Set(results.flatMap((result) => Object.keys(result.requests)));
-  for (const name of names) {
-    table[`${name} p50`] = line('ms', (result) => result.requests[name]?.p50Ms, {
-      ofRuns: name.includes('/runs'),
-    });
-    table[`${name} p99`] = line('ms', (result) => result.requests[name]?.p99Ms, {
-      ofRuns: name.includes('/runs'),
-    });
-  }
-  return table;
-}
-
 function sizesOf(args: readonly string[]): ScaleSize[] {
   const full = args.includes('--full');
   const cells = args.flatMap((arg) => {
@@ -264,10 +218,14 @@ function sizesOf(args: readonly string[]): ScaleSize[] {
 }
 
 if (import.meta.main) {
+  const args = process.argv.slice(2);
   const results: ScaleResult[] = [];
-  for (const size of sizesOf(process.argv.slice(2))) {
-    results.push(await scale(size));
-    console.table(ratios(results));
+  for (const size of sizesOf(args)) {
+    const measured = await scale(size);
+    results.push(measured);
+    if (args.includes('--write')) await writeScale([measured]);
+    const { titles, rows } = scaleRows(results);
+    console.log(textTable(titles, rows));
   }
   console.log(JSON.stringify(results));
 }
