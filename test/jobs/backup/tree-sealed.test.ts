@@ -25,7 +25,16 @@ async function sealedBytes(content: Buffer) {
 
 describe('a sealed stream', () => {
   it('is opened to what it was, and both sides know its hash and length', async () => {
-    for (const content of [noise, Buffer.alloc(1), Buffer.alloc(3_000_000)]) {
+    // Of nothing, of one frame, of some that are full, and of many with the last one begun.
+    const contents = [
+      Buffer.alloc(0),
+      noise,
+      Buffer.alloc(1),
+      Buffer.alloc(3_000_000),
+      randomBytes(4 * 2 ** 20),
+      randomBytes(17 * 2 ** 20 + 5),
+    ];
+    for (const content of contents) {
       const { bytes, seal } = await sealedBytes(content);
       expect(seal).toEqual({ bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') });
       const { source, finished } = opened(Readable.from([bytes]));
@@ -35,8 +44,9 @@ describe('a sealed stream', () => {
   });
 
   it.runIf(existsSync('/usr/bin/zstd'))('is an ordinary zstd file', async () => {
-    const { bytes } = await sealedBytes(noise);
-    expect(spawnSync('zstd', ['-dc'], { input: bytes, maxBuffer: 1e8 }).stdout.equals(noise)).toBe(true);
+    const large = Buffer.concat([noise, randomBytes(5 * 2 ** 20)]);
+    const { bytes } = await sealedBytes(large);
+    expect(spawnSync('zstd', ['-dc'], { input: bytes, maxBuffer: 1e8 }).stdout.equals(large)).toBe(true);
   });
 
   it('that was damaged or cut is a fault with a type', async () => {
