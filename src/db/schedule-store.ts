@@ -225,6 +225,10 @@ export async function listSchedules(
       sql`${schedules.labels} @> ${JSON.stringify({ [filter.label.key]: filter.label.value })}::jsonb`,
     );
   }
+  if (filter.lastStatus === 'failed' || filter.lastStatus === 'timed_out') {
+    // In the words of schedule_states_failed_idx.
+    walked.push(sql`${schedules.id} in (select schedule_id from schedule_states where last_failed)`);
+  }
   const isTold = filter.q !== undefined || filter.lastStatus !== undefined;
   const looked = db
     .select({ id: schedules.id, name: schedules.name, description: schedules.description })

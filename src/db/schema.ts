@@ -140,7 +140,7 @@ export const scheduleStates = pgTable(
     scheduleId: uuid('schedule_id').primaryKey(),
     /** The next nominal time; null when nothing will fire. */
     nextRunAt: instant('next_run_at'),
-    /** When the dispatcher takes it: nominal time plus jitter. The only indexed one. */
+    /** When the dispatcher takes it: nominal time plus jitter. Of what each run changes, the only indexed one. */
     dueAt: instant('due_at'),
     /** Queued, running and retrying runs, without those that are held. */
     activeRuns: integer('active_runs').notNull().default(0),
@@ -156,6 +156,10 @@ export const scheduleStates = pgTable(
     failuresInARow: integer('failures_in_a_row').notNull().default(0),
     lastRunId: uuid('last_run_id'),
     lastStatus: text('last_status'),
+    /** A column of its own for its index: what ends well does not change it, and so touches no index. */
+    lastFailed: boolean('last_failed').generatedAlwaysAs(
+      sql`coalesce(last_status in ('failed', 'timed_out'), false)`,
+    ),
     fault: text('fault'),
     /** The kinds of `schedules.notify`, where the end of a run sees them without looking there; null for none. */
     notifyOn: text('notify_on').array(),
@@ -168,6 +172,7 @@ export const scheduleStates = pgTable(
       name: 'schedule_states_schedule_fk',
     }).onDelete('cascade'),
     index('schedule_states_due_idx').on(t.dueAt).where(sql`due_at is not null`),
+    index('schedule_states_failed_idx').on(t.scheduleId).where(sql`last_failed`),
     // By the instant from which its next time is late. In UTC, since what is indexed must hang on no setting.
     index('schedule_states_late_idx')
       .on(sql`((next_run_at at time zone 'UTC') + late_after_ms * interval '1 millisecond')`)

@@ -79,7 +79,7 @@ it('however few schedules a page looks at, the pages of any filter tell what fit
       name: `job-${n % 3}-${n}`,
       labels: n % 4 === 0 ? { team: 'data' } : {},
     });
-    const lastStatus = [null, 'failed', 'succeeded'][n % 3]!;
+    const lastStatus = [null, 'failed', 'succeeded', 'timed_out', 'succeeded'][n % 5]!;
     await house.db.execute(
       sql`update schedule_states set last_status = ${lastStatus} where schedule_id = ${id}`,
     );
@@ -91,7 +91,7 @@ it('however few schedules a page looks at, the pages of any filter tell what fit
       fc.record<ScheduleListFilter>(
         {
           q: fc.constantFrom('JOB-1', '2-5', 'nobody'),
-          lastStatus: fc.constantFrom<RunStatus>('failed', 'succeeded', 'missed'),
+          lastStatus: fc.constantFrom<RunStatus>('failed', 'timed_out', 'succeeded', 'missed'),
         },
         { requiredKeys: [] },
       ),
@@ -108,6 +108,18 @@ it('however few schedules a page looks at, the pages of any filter tell what fit
     ),
     { numRuns: 60, seed: 20_260_301 },
   );
+});
+
+it('a schedule whose last run failed is found behind any number of others', async () => {
+  const { id } = await house.create();
+  for (let n = 0; n < 10; n += 1) await house.create();
+  const list = (lastStatus: RunStatus) =>
+    listSchedules(house.db, { lastStatus }, { limit: 5, after: null }, 3);
+  for (const status of ['failed', 'timed_out'] as const) {
+    await house.db.execute(sql`update schedule_states set last_status = ${status} where schedule_id = ${id}`);
+    expect(await list(status)).toMatchObject({ items: [{ id }], next: null });
+  }
+  expect(await list('failed')).toEqual({ items: [], next: null });
 });
 
 it('a page that finds nothing among what it looked at is empty and goes on there', async () => {

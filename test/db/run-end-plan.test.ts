@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeEach, expect, it, vi } from 'vitest';
 import { arrayLiteral } from '../../src/db/array-literal.ts';
 import type { Tx } from '../../src/db/client.ts';
+import { sql } from '../../src/db/drizzle.ts';
 import { endRuns, endRunsFrom, type RunEnd } from '../../src/db/run-end-store.ts';
 import { type PartialSpec, setupHouse } from '../support/house.ts';
 import { endOf } from '../support/run-ends.ts';
@@ -51,6 +52,27 @@ it('grows with the runs that end, where all release another one', async () => {
   );
   expect(step.rows, step.name).toBeLessThanOrEqual(rowsPerEndMax * schedules);
 });
+
+it('of runs that go well moves no index entry of their schedules, the first time either', async () => {
+  const ends = await running({});
+  const { all, hot } = await house.db.transaction(async (tx) => {
+    const before = await updatesOfStates(tx);
+    await endRuns(tx, ends, house.served);
+    const after = await updatesOfStates(tx);
+    return { all: after.all - before.all, hot: after.hot - before.hot };
+  });
+  expect(all).toBe(schedules);
+  // But for rows that do not fit into their page any more.
+  expect(hot).toBeGreaterThan(schedules / 2);
+});
+
+/** Those of this session that are not in the statistics yet: all, and those that are in the heap alone. */
+async function updatesOfStates(tx: Tx): Promise<{ all: number; hot: number }> {
+  const { rows } = await tx.execute<{ all: number; hot: number }>(sql`
+    select pg_stat_get_xact_tuples_updated(t)::int as all, pg_stat_get_xact_tuples_hot_updated(t)::int as hot
+    from (select 'schedule_states'::regclass::oid as t) x`);
+  return rows[0]!;
+}
 
 /** So many schedules like this, each with a run that is running. */
 async function running(spec: PartialSpec): Promise<RunEnd[]> {
