@@ -91,7 +91,8 @@ export function createMetrics(live: () => number, late: () => number = () => 0):
 
   return {
     contentType: registry.contentType,
-    render: () => registry.metrics(),
+    // What was not measured yet is left out: prom-client would write a "Nan" that not every reader takes for a number.
+    render: async () => (await registry.metrics()).replaceAll(/^\S+ Nan\n/gm, ''),
     worker: {
       started(run, startedAtMs) {
         if (run.attempt === 1)
