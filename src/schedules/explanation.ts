@@ -123,7 +123,9 @@ function notNominal({ previousMs, nextMs }: ExplanationFacts, version: ScheduleV
     nextMs === null ? '' : `${tell(nextMs)} after`,
   ].filter((text) => text !== '');
   const near =
-    nearest.length === 0 ? 'There is none next to it.' : `The nearest are ${nearest.join(' and ')} it.`;
+    nearest.length === 0
+      ? 'There is none next to it.'
+      : `The nearest ${nearest.length === 1 ? 'is' : 'are'} ${nearest.join(' and ')} it.`;
   const held = version.status === 'paused' ? ` ${pausedWords(version.pauses, tell)}` : '';
   const delay =
     version.spec.timing.trigger.kind === 'delay' ? ' Those of a `delay` hang on the ends of its runs.' : '';

@@ -55,15 +55,16 @@ it('grows with the runs that end, where all release another one', async () => {
 
 it('of runs that go well moves no index entry of their schedules, the first time either', async () => {
   const ends = await running({});
+  // A few, in pages of which none is fuller than its fillfactor: so there is room for what becomes of them.
+  const few = ends.slice(0, 10);
+  await house.pool.query('vacuum full schedule_states');
   const { all, hot } = await house.db.transaction(async (tx) => {
     const before = await updatesOfStates(tx);
-    await endRuns(tx, ends, house.served);
+    await endRuns(tx, few, house.served);
     const after = await updatesOfStates(tx);
     return { all: after.all - before.all, hot: after.hot - before.hot };
   });
-  expect(all).toBe(schedules);
-  // But for rows that do not fit into their page any more.
-  expect(hot).toBeGreaterThan(schedules / 2);
+  expect({ all, hot }).toEqual({ all: few.length, hot: few.length });
 });
 
 /** Those of this session that are not in the statistics yet: all, and those that are in the heap alone. */
