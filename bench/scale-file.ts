@@ -15,9 +15,10 @@ export async function readScale(): Promise<ScaleResult[]> {
   }
 }
 
-/** In place of what there was of the same sizes. */
-export async function writeScale(measured: readonly ScaleResult[]): Promise<void> {
-  const isSame = (a: ScaleResult, b: ScaleResult) => a.schedules === b.schedules && a.runs === b.runs;
-  const kept = (await readScale()).filter((old) => !measured.some((cell) => isSame(cell, old)));
-  await writeFile(file, `${JSON.stringify(inOrder([...kept, ...measured]), null, 2)}\n`);
+/** In place of what there was of the same size. */
+export async function writeScale(cell: ScaleResult): Promise<void> {
+  const kept = (await readScale()).filter(
+    ({ schedules, runs }) => schedules !== cell.schedules || runs !== cell.runs,
+  );
+  await writeFile(file, `${JSON.stringify(inOrder([...kept, cell]), null, 2)}\n`);
 }

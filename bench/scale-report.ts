@@ -101,7 +101,7 @@ export function scaleSection(cells: readonly ScaleResult[]): string[] {
     '',
     'Schedules × past runs. Locking and reading 500 due schedules; a herd of 5,000 beside all the others, workers off; and requests one',
     'after the other, p50 / p99, with how many times the p99 of the smallest cell that is (of lists of runs: of the smallest that has',
-    `runs). Measured apart, on ${days.join(' and ')}, by \`node bench/scale.ts --full --write\` (${cells.length} cells).`,
+    `runs). Measured apart, on ${days.join(' and ')}, by \`node bench/scale.ts --write\`, whole or a \`--cell\` at a time (${cells.length} cells).`,
     '',
     far.length === 0
       ? `All within ${timesMax} × of the smallest.`

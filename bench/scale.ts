@@ -223,7 +223,7 @@ if (import.meta.main) {
   for (const size of sizesOf(args)) {
     const measured = await scale(size);
     results.push(measured);
-    if (args.includes('--write')) await writeScale([measured]);
+    if (args.includes('--write')) await writeScale(measured);
     const { titles, rows } = scaleRows(results);
     console.log(textTable(titles, rows));
   }

@@ -4,6 +4,10 @@
  * not, and is done at once.
  */
 import { type BigIntStats, closeSync, constants, fstatSync, open, read } from 'node:fs';
+import { promisify } from 'node:util';
+
+const openDescriptor = promisify(open);
+const readDescriptor = promisify(read);
 
 /** Neither through a symlink that took the file's place, nor waiting for the other end of a fifo. */
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -21,13 +25,9 @@ export class OpenedFile {
   }
 
   /** From where the last one ended, into what follows `at`. How many bytes came; 0 at the end. */
-  read(into: Buffer, at: number): Promise<number> {
-    return new Promise((done, fail) => {
-      read(this.#descriptor, into, at, into.length - at, null, (error, bytes) => {
-        if (error) fail(error);
-        else done(bytes);
-      });
-    });
+  async read(into: Buffer, at: number): Promise<number> {
+    const { bytesRead } = await readDescriptor(this.#descriptor, into, at, into.length - at, null);
+    return bytesRead;
   }
 
   close(): void {
@@ -35,11 +35,6 @@ export class OpenedFile {
   }
 }
 
-export function openRead(place: string | Buffer): Promise<OpenedFile> {
-  return new Promise((done, fail) => {
-    open(place, readOnly, (error, descriptor) => {
-      if (error) fail(error);
-      else done(new OpenedFile(descriptor));
-    });
-  });
+export async function openRead(place: string | Buffer): Promise<OpenedFile> {
+  return new OpenedFile(await openDescriptor(place, readOnly));
 }

@@ -2,6 +2,7 @@
  * Small files are read some entries ahead, side by side: for them the round trips to the thread pool are nearly all of
  * the work. Memory: 32 files of at most 64 KiB. Large ones are opened when it is their turn.
  */
+import { heardLater } from '../../errors.ts';
 import { type FileRead, fileBlocks, type OpenFile, openFile } from './file-blocks.ts';
 import type { PathBytes } from './path-bytes.ts';
 import type { PlanStep } from './tree-plan.ts';
@@ -23,8 +24,7 @@ export async function* readAhead(
   try {
     for await (const step of steps) {
       const small = step.kind === 'pack' && step.entry.type === 'file' && step.entry.size <= smallBytesMax;
-      const loaded = small ? load(root, step.entry.path, onRead) : null;
-      loaded?.catch(() => {});
+      const loaded = small ? heardLater(load(root, step.entry.path, onRead)) : null;
       ahead.push({ step, loaded });
       if (ahead.length > stepsAheadMax) yield ahead.shift()!;
     }

@@ -5,7 +5,8 @@
  * - before a page is at the target: the next attempt reads and writes it;
  * - after that, before this says so: the next attempt writes it once more, which changes nothing, since it is an upsert;
  * - after that: the next attempt goes on behind it.
- * So no page is left out. At most two are written twice: the one that is written, and the one before that is noted meanwhile. The record is written only while the run is at this attempt.
+ * So no page is left out. At most two are written twice: the one that is written, and the one before, which is noted
+ * meanwhile. The record is written only while the run is at this attempt.
  */
 import type { Db } from '../../db/client.ts';
 import { findWatermark, moveWatermark } from '../../db/watermark-store.ts';
