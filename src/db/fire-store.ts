@@ -152,7 +152,8 @@ export async function recordFires(
         s.timeout_ms, f.missed_count, ${instant('f.missed_until')}, s.retry, coalesce(f.input, s.job_input),
         f.status = 'held', f.backfill_id
       from fire f join schedules s on s.id = f.schedule_id
-      on conflict (id) do nothing
+      -- Nobody else inserts runs of these schedules now. "on conflict" would insert each run twice over, first as a guess.
+      where (select r.id from runs r where r.id = f.id) is null
       returning id, schedule_id, attempt, task_queue, cause, status, held, late_at, coalesce(missed_count, 1) as times
     ),
     tally as (
@@ -178,7 +179,9 @@ export async function recordFires(
         fault = case when m.moves then m.fault else h.fault end,
         active_runs = h.active_runs + coalesce(m.started, 0), held_runs = h.held_runs + coalesce(m.held, 0),
         held_backfills = h.held_backfills + coalesce(m.held_backfills, 0), fired = h.fired + coalesce(m.fired, 0),
-        skipped = h.skipped + coalesce(m.skipped, 0), missed = h.missed + coalesce(m.missed, 0)
+        skipped = h.skipped + coalesce(m.skipped, 0), missed = h.missed + coalesce(m.missed, 0),
+        -- As it is. Without a column that it is made from, Postgres 18 parses the words of "last_failed" for each row.
+        last_status = h.last_status
       from (
         select coalesce(s.schedule_id, t.schedule_id) as schedule_id, s.schedule_id is not null as moves,
           ${instant('s.next_run_at')} as next_run_at, ${instant('s.due_at')} as due_at, s.fault, t.started, t.held,
@@ -215,9 +218,13 @@ export async function recordFires(
 
 /** When the next schedule and the next retry are due, epoch milliseconds; null when nothing waits. */
 export async function nextDue(db: Db | Tx): Promise<{ scheduleMs: number | null; retryMs: number | null }> {
-  const { rows } = await db.execute<{ schedule: number | null; retry: number | null }>(sql`
+  const { rows } = await executePrepared<{ schedule: number | null; retry: number | null }>(
+    db,
+    'next_due',
+    sql`
     select
       (select ${epochMs('due_at')} from schedule_states where due_at is not null order by due_at limit 1) as schedule,
-      (select ${epochMs('next_attempt_at')} from runs where next_attempt_at is not null order by next_attempt_at limit 1) as retry`);
+      (select ${epochMs('next_attempt_at')} from runs where next_attempt_at is not null order by next_attempt_at limit 1) as retry`,
+  );
   return { scheduleMs: rows[0]!.schedule, retryMs: rows[0]!.retry };
 }

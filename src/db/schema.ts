@@ -324,6 +324,9 @@ export const runs = pgTable(
     index('runs_notable_idx')
       .on(t.id)
       .where(sql`finished_at is not null and (reason is not null or error is not null)`),
+    index('runs_notable_of_schedule_idx')
+      .on(t.scheduleId, t.id)
+      .where(sql`finished_at is not null and (reason is not null or error is not null)`),
     index('runs_retry_idx').on(t.nextAttemptAt).where(sql`next_attempt_at is not null`),
     // Not `started_at`, which would make every start of every run move index entries.
     index('runs_late_idx').on(t.lateAt).where(sql`late_at is not null and finished_at is null`),

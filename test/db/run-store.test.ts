@@ -450,7 +450,7 @@ describe('a run that has ended', () => {
     }
     for (const change of [
       sql`status = 'queued', finished_at = null, worker_id = null`,
-      sql`status = 'succeeded'`,
+      sql`status = 'succeeded', started_at = created_at`,
       sql`output = '{}'`,
       sql`attempt = attempt + 1`,
       sql`signal = 'cancel'`,
