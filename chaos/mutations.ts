@@ -33,7 +33,7 @@ const deafToItsLease: readonly Edit[] = [
   },
   {
     file: 'src/jobs/worker.ts',
-    from: "for (const each of live.values()) abort(each, 'lease_lost', 'The worker lost its lease.');",
+    from: "for (const { attempt } of live.values()) attempt.abort('lease_lost', 'The worker lost its lease.');",
     to: '',
   },
 ];
@@ -233,8 +233,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     edits: [
       {
         file: 'src/jobs/worker.ts',
-        from: "if (signal === 'cancel') abort(told, 'cancel', 'The run was cancelled.');\n        else told.stopRequested = true;",
-        to: "if (signal !== 'cancel') told.stopRequested = true;",
+        from: "if (signal === 'cancel') told.attempt.abort('cancel', 'The run was cancelled.');\n        else told.attempt.stopRequested = true;",
+        to: "if (signal !== 'cancel') told.attempt.stopRequested = true;",
       },
     ],
   },

@@ -12,17 +12,17 @@ export function statusOf(end: AttemptEnd): AttemptStatus {
 }
 
 /** Nothing of one that succeeded. */
-export function tellEnd(run: ClaimedRun, end: AttemptEnd, { log }: AttemptLog, logger: Logger): void {
+export function tellEnd(run: ClaimedRun, end: AttemptEnd, lines: AttemptLog, logger: Logger): void {
   if (end.kind === 'waiting' && end.quiet !== true)
-    log('info', `attempt ${run.attempt} waits: ${end.reason}`);
-  if (end.kind === 'lost') log('error', `attempt ${run.attempt} is lost: ${end.error.message}`);
+    lines.log('info', `attempt ${run.attempt} waits: ${end.reason}`);
+  if (end.kind === 'lost') lines.log('error', `attempt ${run.attempt} is lost: ${end.error.message}`);
   if (end.kind !== 'retry' && end.kind !== 'ended') return;
   if (end.error === null) return;
   const what = `attempt ${run.attempt} ${end.status === 'timed_out' ? 'timed out' : end.status}: ${end.error.type}: ${end.error.message}`;
   if (end.kind === 'retry') {
-    log('warn', `${what} It is tried again in ${formatDuration(end.retryInMs)}.`);
+    lines.log('warn', `${what} It is tried again in ${formatDuration(end.retryInMs)}.`);
     return;
   }
-  log('error', what);
+  lines.log('error', what);
   logger.warn({ runId: run.id, schedule: run.scheduleName }, `run ${run.id} of ${run.scheduleName}: ${what}`);
 }

@@ -9,14 +9,15 @@ import { messageOf } from '../errors.ts';
 import { redactorOf } from '../secrets/redaction.ts';
 import type { FromChild, JournalCall, ToChild } from './isolated-protocol.ts';
 import type { JobType } from './job.ts';
+import { LiveAttempt } from './live-attempt.ts';
 import { createJobRegistry } from './registry.ts';
-import { abort, type LiveAttempt, runJob } from './run-job.ts';
+import { runJob } from './run-job.ts';
 import type { StepJournal, StepRecord } from './step-record.ts';
 import { handleUncaught } from './stray-faults.ts';
 
 const watchEveryMs = 500;
 
-const live: LiveAttempt = { abort: new AbortController(), stopRequested: false };
+const live = new LiveAttempt();
 const calls = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
 let callsMade = 0;
 
@@ -39,7 +40,7 @@ process.on('message', (message: ToChild) => {
       void execute(message);
       break;
     case 'abort':
-      abort(live, message.why, message.message);
+      live.abort(message.why, message.message);
       break;
     case 'stop':
       live.stopRequested = true;

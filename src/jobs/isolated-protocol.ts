@@ -1,7 +1,8 @@
 /** What a worker and the process of an isolated run say to each other. Plain JSON over Node's IPC channel. */
 import type { ClaimedRun } from '../db/run-store.ts';
 import type { LogLevel } from './job.ts';
-import type { AbortReason, AttemptEnd } from './run-job.ts';
+import type { AbortReason } from './live-attempt.ts';
+import type { AttemptEnd } from './run-job.ts';
 import type { Progress } from './step-progress.ts';
 import type { StepRecord } from './step-record.ts';
 

@@ -14,14 +14,8 @@ import { type Clock, machineMs } from '../clock.ts';
 import type { ClaimedRun } from '../db/run-store.ts';
 import { messageOf } from '../errors.ts';
 import type { FromChild, JobModule, JournalCall, ToChild } from './isolated-protocol.ts';
-import {
-  AttemptAborted,
-  type AttemptEnd,
-  abort,
-  endOfAbort,
-  type LiveAttempt,
-  type RunJobParts,
-} from './run-job.ts';
+import type { LiveAttempt } from './live-attempt.ts';
+import { type AttemptEnd, endOfAbort, type RunJobParts } from './run-job.ts';
 import type { StepJournal } from './step-record.ts';
 
 /** Attempts that a run may lose with its process. */
@@ -44,7 +38,7 @@ export async function runIsolated(
   parts: IsolatedParts,
 ): Promise<AttemptEnd> {
   const timeout = setTimeout(
-    () => abort(live, 'timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
+    () => live.abort('timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
     Math.min(run.timeoutMs, 2 ** 31 - 1),
   );
   const child = fork(program, [], {
@@ -75,8 +69,8 @@ async function attend(
   let lastWords = '';
   let killTimer: NodeJS.Timeout | undefined;
   const onAbort = () => {
-    const why = live.abort.signal.reason;
-    if (why instanceof AttemptAborted) send({ kind: 'abort', why: why.why, message: why.message });
+    const { why, message } = live.reason!;
+    send({ kind: 'abort', why, message });
     killTimer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
   };
   const stopTimer = setInterval(() => {
@@ -89,9 +83,8 @@ async function attend(
   });
   child.on('error', (error) => resolve(lost(run, clock, `it could not be started: ${messageOf(error)}`)));
   child.on('exit', (code, signal) => {
-    const why = live.abort.signal.reason;
     // It was told to end, or killed since it did not.
-    if (why instanceof AttemptAborted) resolve(endOfAbort(run, live, why));
+    if (live.reason !== null) resolve(endOfAbort(run, live, live.reason));
     else resolve(lost(run, clock, `it ended with ${signal ?? `code ${code}`}${redact(told(lastWords))}`));
   });
   child.on('message', (message: FromChild) => {
@@ -99,8 +92,7 @@ async function attend(
     else if (message.kind === 'log') log(message.level, message.message);
     else void reply(message.id, message.call, journal, send);
   });
-  if (live.abort.signal.aborted) onAbort();
-  else live.abort.signal.addEventListener('abort', onAbort, { once: true });
+  live.heed(onAbort);
   send({
     kind: 'start',
     run,
@@ -114,7 +106,7 @@ async function attend(
   } finally {
     clearTimeout(killTimer);
     clearInterval(stopTimer);
-    live.abort.signal.removeEventListener('abort', onAbort);
+    live.unheed();
   }
 }
 

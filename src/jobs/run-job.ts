@@ -10,9 +10,10 @@ import { type Redact, redactJson } from '../secrets/redaction.ts';
 import { untilAborted } from './abortable.ts';
 import type { JobContext, JobType, LogLevel } from './job.ts';
 import { type Fault, faultOf, keptError, normalised } from './job-answer.ts';
+import type { AttemptAborted, LiveAttempt } from './live-attempt.ts';
 import { createSteps, type Steps, StepsInterrupted, type StepsOver } from './step.ts';
 import type { StepJournal } from './step-record.ts';
-import { type FaultyAttempt, inAttempt } from './stray-faults.ts';
+import { inAttempt } from './stray-faults.ts';
 
 export type AttemptEnd =
   | {
@@ -30,38 +31,12 @@ export type AttemptEnd =
   /** The run is not this worker's any more, or is to be handed back; nothing is to be recorded. */
   | { kind: 'given_up' };
 
-/** Why an attempt is ended from outside. */
-export type AbortReason = 'timeout' | 'cancel' | 'lease_lost' | 'shutdown' | 'stray_fault';
-
-/** What an attempt's signal is aborted with. */
-export class AttemptAborted extends Error {
-  readonly why: AbortReason;
-  constructor(why: AbortReason, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'AttemptAborted';
-    this.why = why;
-  }
-}
-
-/** An attempt in flight, as the worker can reach it. */
-export type LiveAttempt = {
-  readonly abort: AbortController;
-  stopRequested: boolean;
-  /** Once the job is called: what its listeners of the signal throw is its own fault too (stray-faults.ts). */
-  faulty?: FaultyAttempt;
-};
-
 /** How long an aborted job may still take before its slot is freed and its answer is ignored, unless it says otherwise. */
 const abortGraceMs = 1000;
 /** What this worker does not know, others may: five minutes of asking. */
 const elsewhereEveryMs = 5000;
 const elsewhereRoundsMax = 60;
 const strayWords = 'The job threw where nothing awaits it (an unhandled rejection, or in a callback)';
-
-function isStrayFault(live: LiveAttempt): boolean {
-  const why: unknown = live.abort.signal.reason;
-  return why instanceof AttemptAborted && why.why === 'stray_fault';
-}
 
 export type RunJobParts = {
   clock: Clock;
@@ -86,9 +61,9 @@ export async function runJob(
       failure({ type: 'UnknownJobType', message }, { retryable: true })
     );
   }
-  const steps = lazySteps(run, live, parts);
+  const steps = new LazySteps(run, live, parts);
   const timeout = setTimeout(
-    () => abort(live, 'timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
+    () => live.abort('timeout', `The attempt took longer than its timeout of ${run.timeoutMs} ms.`),
     Math.min(run.timeoutMs, 2 ** 31 - 1),
   );
   try {
@@ -102,30 +77,29 @@ export async function runJob(
       return failure({ type: 'InvalidConfiguration', message }, { retryable: false });
     }
     // What is cancelled before it began does not begin.
-    live.abort.signal.throwIfAborted();
+    live.throwIfAborted();
     live.faulty = {
       runId: run.id,
       attempt: run.attempt,
-      fail: (thrown) => abort(live, 'stray_fault', strayWords, thrown),
+      fail: (thrown) => live.abort('stray_fault', strayWords, thrown),
     };
     const answer = inAttempt(
       live.faulty,
       async () => await job.run(new AttemptContext(run, live, parts, steps), input.data),
     );
     const output = redactJson(
-      normalised(await untilAborted(live.abort.signal, answer, job.abortGraceMs ?? abortGraceMs)),
+      normalised(await untilAborted(live, answer, job.abortGraceMs ?? abortGraceMs)),
       parts.redact,
     );
     await steps.close();
     // Half of what it set off has failed: an answer of the other half does not count.
-    if (isStrayFault(live)) return endOfAbort(run, live, live.abort.signal.reason, parts.redact);
+    if (live.reason?.why === 'stray_fault') return endOfAbort(run, live, live.reason, parts.redact);
     // Whatever the job made of the exception that said so.
     if (steps.over?.kind === 'waiting') return waiting(steps.over);
     return { kind: 'ended', status: 'succeeded', reason: null, output, error: null };
   } catch (thrown) {
     await steps.close();
-    const why = live.abort.signal.reason;
-    if (why instanceof AttemptAborted) return endOfAbort(run, live, why, parts.redact);
+    if (live.reason !== null) return endOfAbort(run, live, live.reason, parts.redact);
     if (steps.over !== null && isInterruption(thrown)) {
       return steps.over.kind === 'waiting' ? waiting(steps.over) : stopped;
     }
@@ -146,34 +120,38 @@ function elsewhere(run: ClaimedRun, clock: Pick<Clock, 'now'>, why: string): Att
   return { kind: 'waiting', untilMs: clock.now() + elsewhereEveryMs, reason };
 }
 
-export function abort(live: LiveAttempt, why: AbortReason, message: string, cause?: unknown): void {
-  const reason = new AttemptAborted(why, message, cause);
-  if (live.faulty === undefined) live.abort.abort(reason);
-  else inAttempt(live.faulty, () => live.abort.abort(reason));
-}
-
 /** Made when the job first asks for them: most jobs have none. */
-function lazySteps(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
-  let steps: Steps | undefined;
-  return {
-    get: () => {
-      steps ??= createSteps({
-        runId: run.id,
-        journal: parts.journal,
-        clock: parts.clock,
-        signal: live.abort.signal,
-        stopRequested: () => live.stopRequested,
-        onLost: () => abort(live, 'lease_lost', 'The run went on without this attempt.'),
-        log: (level, message) => parts.log(level, parts.redact(message)),
-        redact: parts.redact,
-      });
-      return steps;
-    },
-    get over() {
-      return steps?.over ?? null;
-    },
-    close: async () => await steps?.close(),
-  };
+class LazySteps {
+  readonly #run: ClaimedRun;
+  readonly #live: LiveAttempt;
+  readonly #parts: RunJobParts;
+  #steps: Steps | null = null;
+  constructor(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts) {
+    this.#run = run;
+    this.#live = live;
+    this.#parts = parts;
+  }
+  get(): Steps {
+    const live = this.#live;
+    const parts = this.#parts;
+    this.#steps ??= createSteps({
+      runId: this.#run.id,
+      journal: parts.journal,
+      clock: parts.clock,
+      signal: live.signal,
+      stopRequested: () => live.stopRequested,
+      onLost: () => live.abort('lease_lost', 'The run went on without this attempt.'),
+      log: (level, message) => parts.log(level, parts.redact(message)),
+      redact: parts.redact,
+    });
+    return this.#steps;
+  }
+  get over() {
+    return this.#steps?.over ?? null;
+  }
+  async close(): Promise<void> {
+    await this.#steps?.close();
+  }
 }
 
 function waiting(over: StepsOver & { kind: 'waiting' }): AttemptEnd {
@@ -208,8 +186,8 @@ class AttemptContext implements JobContext {
   readonly #run: ClaimedRun;
   readonly #live: LiveAttempt;
   readonly #parts: RunJobParts;
-  readonly #steps: { get(): Steps };
-  constructor(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts, steps: { get(): Steps }) {
+  readonly #steps: LazySteps;
+  constructor(run: ClaimedRun, live: LiveAttempt, parts: RunJobParts, steps: LazySteps) {
     this.#run = run;
     this.#live = live;
     this.#parts = parts;
@@ -234,7 +212,7 @@ class AttemptContext implements JobContext {
     return this.#run.id;
   }
   get signal() {
-    return this.#live.abort.signal;
+    return this.#live.signal;
   }
   get stopRequested() {
     return this.#live.stopRequested;

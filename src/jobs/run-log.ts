@@ -12,20 +12,12 @@ export const logLinesMax = 10_000;
 const blockLines = 200;
 const blockEveryMs = 500;
 
-export type AttemptLog = {
-  log(level: LogLevel, message: string): void;
-  /** Whether lines are left to write. */
-  readonly unwritten: boolean;
-  /** Writes what is left. Rejects when the database does. */
-  flush(): Promise<void>;
-};
-
 export type RunLog = {
   open(run: { id: string; attempt: number }): AttemptLog;
 };
 
 export function createRunLog(parts: { db: Db; clock: Clock; onFault(error: unknown): void }): RunLog {
-  const { db, clock } = parts;
+  const { db, clock, onFault } = parts;
   const blocks: Batcher<readonly NewLogLine[], void> = createBatcher({
     batchSizeMax: 100,
     inFlightMax: 1,
@@ -34,42 +26,62 @@ export function createRunLog(parts: { db: Db; clock: Clock; onFault(error: unkno
       return items.map(() => undefined);
     },
   });
+  const shared = { clock, onFault, write: blocks.add };
+  return { open: (run) => new AttemptLog(shared, run) };
+}
 
-  return {
-    open(run) {
-      let lines: NewLogLine[] = [];
-      let seq = 0;
-      let timer: NodeJS.Timeout | undefined;
+type SharedLog = {
+  clock: Clock;
+  onFault(error: unknown): void;
+  write(block: readonly NewLogLine[]): Promise<void>;
+};
 
-      async function flush(): Promise<void> {
-        clearTimeout(timer);
-        timer = undefined;
-        if (lines.length === 0) return;
-        const block = lines;
-        lines = [];
-        await blocks.add(block);
-      }
+const noLines: NewLogLine[] = [];
 
-      function add(level: LogLevel, message: string): void {
-        seq += 1;
-        lines.push({ runId: run.id, attempt: run.attempt, seq, atMs: clock.now(), level, message });
-        // Lines are for people: losing some to a fault is told, and does not fail the run.
-        if (lines.length >= blockLines) flush().catch(parts.onFault);
-        else timer ??= setTimeout(() => flush().catch(parts.onFault), blockEveryMs);
-      }
+/** Light, since every attempt has one and few write to it. */
+export class AttemptLog {
+  readonly #shared: SharedLog;
+  readonly #run: { id: string; attempt: number };
+  #lines = noLines;
+  #seq = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-      return {
-        log(level, message) {
-          // A job that logs nonsense is not to fail for it, nor to spoil the block that its line is written in.
-          if (seq < logLinesMax) add(logLevels.includes(level) ? level : 'info', clean(String(message)));
-          else if (seq === logLinesMax)
-            add('warn', `Only ${logLinesMax} lines are kept of an attempt; the rest is dropped.`);
-        },
-        get unwritten() {
-          return lines.length > 0;
-        },
-        flush,
-      };
-    },
-  };
+  constructor(shared: SharedLog, run: { id: string; attempt: number }) {
+    this.#shared = shared;
+    this.#run = run;
+  }
+
+  log(level: LogLevel, message: string): void {
+    // A job that logs nonsense is not to fail for it, nor to spoil the block that its line is written in.
+    if (this.#seq < logLinesMax)
+      this.#add(logLevels.includes(level) ? level : 'info', clean(String(message)));
+    else if (this.#seq === logLinesMax)
+      this.#add('warn', `Only ${logLinesMax} lines are kept of an attempt; the rest is dropped.`);
+  }
+
+  /** Whether lines are left to write. */
+  get unwritten(): boolean {
+    return this.#lines.length > 0;
+  }
+
+  /** Writes what is left. Rejects when the database does. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const block = this.#lines;
+    if (block.length === 0) return;
+    this.#lines = noLines;
+    await this.#shared.write(block);
+  }
+
+  #add(level: LogLevel, message: string): void {
+    const { clock, onFault } = this.#shared;
+    this.#seq += 1;
+    if (this.#lines === noLines) this.#lines = [];
+    const { id: runId, attempt } = this.#run;
+    this.#lines.push({ runId, attempt, seq: this.#seq, atMs: clock.now(), level, message });
+    // Lines are for people: losing some to a fault is told, and does not fail the run.
+    if (this.#lines.length >= blockLines) this.flush().catch(onFault);
+    else this.#timer ??= setTimeout(() => this.flush().catch(onFault), blockEveryMs);
+  }
 }

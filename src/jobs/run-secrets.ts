@@ -3,7 +3,8 @@ import type { ClaimedRun } from '../db/run-store.ts';
 import { DomainError, messageOf } from '../errors.ts';
 import { type Redact, redactUrls } from '../secrets/redaction.ts';
 import type { SecretService } from '../secrets/secret-service.ts';
-import { type AttemptEnd, failureOf, type LiveAttempt } from './run-job.ts';
+import type { LiveAttempt } from './live-attempt.ts';
+import { type AttemptEnd, failureOf } from './run-job.ts';
 
 export type OpenedRun = {
   /** With the values in its input: for the job alone. */
@@ -20,7 +21,7 @@ export async function openSecrets(
 ): Promise<OpenedRun | AttemptEnd> {
   try {
     const { input, redact, values } = await secrets.resolve(run.input);
-    return { run: { ...run, input }, redact, values };
+    return { run: input === run.input ? run : { ...run, input }, redact, values };
   } catch (error) {
     const failure = failureOf(run, live, redactUrls);
     if (error instanceof DomainError && error.code === 'invalid') {

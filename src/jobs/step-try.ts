@@ -1,5 +1,5 @@
 /** One try of a step: its timeout, its signal, and what its function is given. */
-import { untilAborted } from './abortable.ts';
+import { abortableBy, untilAborted } from './abortable.ts';
 import { JobError, type LogLevel } from './job.ts';
 
 /** What a step's function sees. */
@@ -46,7 +46,7 @@ export async function tryStep<T>(
     log: (text, level = 'info') => log(level, text),
   };
   try {
-    return await untilAborted(stepSignal, (async () => await fn(context))(), graceMs);
+    return await untilAborted(abortableBy(stepSignal), (async () => await fn(context))(), graceMs);
   } catch (error) {
     // What a function throws when its signal is aborted is of its own making.
     if (tooLong.signal.aborted) throw tooLong.signal.reason;

@@ -29,15 +29,17 @@ import type { SecretService } from '../secrets/secret-service.ts';
 import { statusOf, tellEnd } from './attempt-words.ts';
 import type { JobModule } from './isolated-protocol.ts';
 import { runIsolated } from './isolated-run.ts';
+import type { LogLevel } from './job.ts';
 import { createLease } from './lease.ts';
+import { LiveAttempt } from './live-attempt.ts';
 import { createOutcomeRecorder } from './outcome-recorder.ts';
 import type { JobRegistry } from './registry.ts';
 import { createRunClaims } from './run-claims.ts';
-import { type AttemptEnd, abort, type LiveAttempt, runJob } from './run-job.ts';
+import { type AttemptEnd, runJob } from './run-job.ts';
 import { type AttemptLog, createRunLog } from './run-log.ts';
 import { createRunPool } from './run-pool.ts';
 import { openSecrets } from './run-secrets.ts';
-import { journalOf } from './step-journal.ts';
+import { AttemptJournal } from './step-journal.ts';
 import { createStrays } from './strays.ts';
 
 export type Worker = {
@@ -76,11 +78,12 @@ export type WorkerParts = {
   jobModule: JobModule | null;
 };
 
-type Live = LiveAttempt & {
+type Live = {
   run: ClaimedRun;
+  attempt: LiveAttempt;
   log: AttemptLog;
-  /** Resolves when the attempt is not live any more. */
-  left: Promise<void>;
+  /** For those who wait until the attempt is not live any more. */
+  left: PromiseWithResolvers<void> | null;
 };
 
 const ringBatchMax = 500;
@@ -120,7 +123,7 @@ export function createWorker(parts: WorkerParts): Worker {
         `the lease of worker ${lease.workerId} is lost: ${why}; its ${live.size} runs are aborted here and go on elsewhere`,
       );
       strays.suspect();
-      for (const each of live.values()) abort(each, 'lease_lost', 'The worker lost its lease.');
+      for (const { attempt } of live.values()) attempt.abort('lease_lost', 'The worker lost its lease.');
     },
     async onRenewed() {
       strays.weAre(lease.workerId);
@@ -169,8 +172,9 @@ export function createWorker(parts: WorkerParts): Worker {
     const older = live.get(doorbell.runId);
     if (older !== undefined && older.run.attempt < doorbell.attempt) {
       // The run was taken back while this process was deaf, and has come to us again.
-      abort(older, 'lease_lost', 'The run went on without this attempt.');
-      await older.left;
+      older.attempt.abort('lease_lost', 'The run went on without this attempt.');
+      older.left ??= Promise.withResolvers();
+      await older.left.promise;
     }
     const key = `${doorbell.runId} ${doorbell.attempt}`;
     // Rung twice: the other one is at it.
@@ -190,19 +194,14 @@ export function createWorker(parts: WorkerParts): Worker {
 
   async function execute(run: ClaimedRun): Promise<void> {
     const startedAtMs = clock.now();
+    const attempt = new LiveAttempt();
+    attempt.stopRequested = run.signal === 'stop';
     const log = runLog.open(run);
-    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
-    const mine: Live = {
-      run,
-      log,
-      left,
-      abort: new AbortController(),
-      stopRequested: run.signal === 'stop',
-    };
+    const mine: Live = { run, attempt, log, left: null };
     live.set(run.id, mine);
     parts.events.started(run, startedAtMs);
-    if (run.signal === 'cancel') abort(mine, 'cancel', 'The run was cancelled.');
-    if (!lease.held) abort(mine, 'lease_lost', 'The worker lost its lease.');
+    if (run.signal === 'cancel') attempt.abort('cancel', 'The run was cancelled.');
+    if (!lease.held) attempt.abort('lease_lost', 'The worker lost its lease.');
     const end = await perform(mine);
     // Whole, as it is stored, so that the wait before a retry is exact.
     const finishedAtMs = Math.floor(clock.now());
@@ -211,21 +210,27 @@ export function createWorker(parts: WorkerParts): Worker {
     void outcomes.record(mine, end, finishedAtMs).then((settled) => {
       live.delete(run.id);
       if (!settled) strays.suspect();
-      leave();
+      mine.left?.resolve();
     });
   }
 
+  const journalParts = { db, clock, logger, held: () => lease.held };
+
   /** With the secrets of its input, which nobody else gets to see. */
-  async function perform(mine: Live): Promise<AttemptEnd> {
-    const opened = await openSecrets(parts.secrets, mine.run, mine);
+  async function perform({ run: claimed, attempt, log }: Live): Promise<AttemptEnd> {
+    const opened = await openSecrets(parts.secrets, claimed, attempt);
     if ('kind' in opened) return opened;
     const { run, redact, values } = opened;
-    const journal = journalOf({ db, run, clock, logger, signal: mine.abort.signal, held: () => lease.held });
-    const inside = { clock, log: mine.log.log, journal, redact };
+    const inside = {
+      clock,
+      log: (level: LogLevel, message: string) => log.log(level, message),
+      journal: new AttemptJournal(journalParts, run, attempt),
+      redact,
+    };
     const job = jobs.find(run.jobType);
     return job?.isolated === true && parts.jobModule !== null
-      ? await runIsolated(run, parts.jobModule, mine, { ...inside, secrets: values })
-      : await runJob(run, job, mine, inside);
+      ? await runIsolated(run, parts.jobModule, attempt, { ...inside, secrets: values })
+      : await runJob(run, job, attempt, inside);
   }
 
   async function heedSignals(): Promise<void> {
@@ -235,8 +240,8 @@ export function createWorker(parts: WorkerParts): Worker {
       for (const { id, attempt, signal } of await readSignals(db, lease.workerId)) {
         const told = live.get(id);
         if (told === undefined || told.run.attempt !== attempt) continue;
-        if (signal === 'cancel') abort(told, 'cancel', 'The run was cancelled.');
-        else told.stopRequested = true;
+        if (signal === 'cancel') told.attempt.abort('cancel', 'The run was cancelled.');
+        else told.attempt.stopRequested = true;
       }
     } catch (error) {
       logger.warn(
@@ -251,7 +256,7 @@ export function createWorker(parts: WorkerParts): Worker {
     // Not awaited: a pool waits for its runs.
     const stopped = Promise.all(pools.map((pool) => pool.stop()));
     await until(graceMs, () => live.size === 0 && starting.size === 0);
-    for (const each of live.values()) abort(each, 'shutdown', 'The worker process shuts down.');
+    for (const { attempt } of live.values()) attempt.abort('shutdown', 'The worker process shuts down.');
     await until(flushLimitMs, () => live.size === 0 && starting.size === 0);
     await Promise.race([stopped, pause(flushLimitMs)]);
     clearInterval(signalTimer);

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import type { ClaimedRun } from '../../src/db/run-store.ts';
 import { defineJob, type JobContext, JobError, type JobType, type LogLevel } from '../../src/jobs/job.ts';
 import { clean } from '../../src/jobs/job-answer.ts';
-import { type AttemptEnd, abort, type LiveAttempt, runJob } from '../../src/jobs/run-job.ts';
+import { LiveAttempt } from '../../src/jobs/live-attempt.ts';
+import { type AttemptEnd, runJob } from '../../src/jobs/run-job.ts';
 import type { RetryPolicy } from '../../src/runs/retry-policy.ts';
 import { createHandClock } from '../support/hand-clock.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
@@ -48,7 +49,7 @@ function setup(run: Run, changes: Partial<ClaimedRun> = {}, type: Partial<JobTyp
     signal: null,
     ...changes,
   };
-  const live: LiveAttempt = { abort: new AbortController(), stopRequested: false };
+  const live = new LiveAttempt();
   const clock = createHandClock(1_700_000_000_500);
   const log: [LogLevel, string][] = [];
   const journal = createMemoryJournal();
@@ -388,7 +389,7 @@ describe('an attempt that is ended from outside', () => {
     for (const run of [untilTold, forever]) {
       const { start, live } = setup(run);
       const end = start();
-      abort(live, 'cancel', 'The run was cancelled.');
+      live.abort('cancel', 'The run was cancelled.');
       await vi.advanceTimersByTimeAsync(1000);
       expect(await end).toEqual({
         kind: 'ended',
@@ -403,7 +404,7 @@ describe('an attempt that is ended from outside', () => {
   it('does not begin when it was cancelled before', async () => {
     const job = vi.fn(forever);
     const { start, live } = setup(job);
-    abort(live, 'cancel', 'The run was cancelled.');
+    live.abort('cancel', 'The run was cancelled.');
     expect(await start()).toMatchObject({ status: 'cancelled' });
     expect(job).not.toHaveBeenCalled();
   });
@@ -414,7 +415,7 @@ describe('an attempt that is ended from outside', () => {
       return { done: true };
     });
     const end = start();
-    abort(live, 'cancel', 'The run was cancelled.');
+    live.abort('cancel', 'The run was cancelled.');
     expect(await end).toMatchObject({ status: 'succeeded', output: { done: true } });
   });
 
@@ -422,7 +423,7 @@ describe('an attempt that is ended from outside', () => {
     for (const run of [untilTold, forever]) {
       const { start, live } = setup(run, { retry: once });
       const end = start();
-      abort(live, why, 'It is over.');
+      live.abort(why, 'It is over.');
       await vi.advanceTimersByTimeAsync(1000);
       expect(await end).toEqual({ kind: 'given_up' });
     }
@@ -432,7 +433,7 @@ describe('an attempt that is ended from outside', () => {
     const { start, live } = setup(forever, { timeoutMs: 5000, retry: once });
     const end = start();
     await vi.advanceTimersByTimeAsync(5000);
-    abort(live, 'shutdown', 'The worker process shuts down.');
+    live.abort('shutdown', 'The worker process shuts down.');
     await vi.advanceTimersByTimeAsync(1000);
     expect(await end).toMatchObject({ status: 'timed_out' });
   });

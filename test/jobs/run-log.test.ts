@@ -31,12 +31,12 @@ async function setup() {
 
 it('keeps the lines of an attempt in the order in which they were written', async () => {
   const { runLog, id, read } = await setup();
-  const { log, flush } = runLog.open({ id, attempt: 1 });
-  log('info', 'one');
-  log('warn', 'two');
-  log('error', '');
-  log('debug', 'several\nlines\twith tabs');
-  await flush();
+  const written = runLog.open({ id, attempt: 1 });
+  written.log('info', 'one');
+  written.log('warn', 'two');
+  written.log('error', '');
+  written.log('debug', 'several\nlines\twith tabs');
+  await written.flush();
   expect((await read()).map(({ attempt, seq, level, message }) => [attempt, seq, level, message])).toEqual([
     [1, 1, 'info', 'one'],
     [1, 2, 'warn', 'two'],
@@ -66,9 +66,9 @@ it('keeps the attempts apart, the earlier first', async () => {
 
 it(`keeps ${logLinesMax} lines of an attempt, and a last one that says so`, async () => {
   const { runLog, id, read, faults } = await setup();
-  const { log, flush } = runLog.open({ id, attempt: 1 });
-  for (let line = 1; line <= logLinesMax + 500; line += 1) log('info', `line ${line}`);
-  await flush();
+  const written = runLog.open({ id, attempt: 1 });
+  for (let line = 1; line <= logLinesMax + 500; line += 1) written.log('info', `line ${line}`);
+  await written.flush();
   const lines = await waitFor(async () => {
     const found = await read();
     return found.length > logLinesMax && found;
@@ -93,11 +93,11 @@ describe('a line that is odd', () => {
     ['is endless', 'info', 'x'.repeat(5000), ['info', `${'x'.repeat(4000)}… (5000 characters)`]],
   ])('because it %s is kept as well as can be, and so are its neighbours', async (_name, level, message, kept) => {
     const { runLog, id, read, faults } = await setup();
-    const { log, flush } = runLog.open({ id, attempt: 1 });
-    log('info', 'before');
-    log(level as LogLevel, message as string);
-    log('info', 'after');
-    await flush();
+    const written = runLog.open({ id, attempt: 1 });
+    written.log('info', 'before');
+    written.log(level as LogLevel, message as string);
+    written.log('info', 'after');
+    await written.flush();
     expect((await read()).map((line) => [line.level, line.message])).toEqual([
       ['info', 'before'],
       kept,
@@ -123,9 +123,9 @@ it('drops the lines of a run that is gone, and keeps those that were written tog
 it('writes a line once when it is written again', async () => {
   const { runLog, id, read } = await setup();
   for (const message of ['as it was', 'as somebody else has it']) {
-    const { log, flush } = runLog.open({ id, attempt: 1 });
-    log('info', message);
-    await flush();
+    const written = runLog.open({ id, attempt: 1 });
+    written.log('info', message);
+    await written.flush();
   }
   expect((await read()).map((line) => line.message)).toEqual(['as it was']);
 });
@@ -133,12 +133,12 @@ it('writes a line once when it is written again', async () => {
 it('tells of lines that it could not write, and goes on', async () => {
   const { runLog, id, cutOff, faults } = await setup();
   await cutOff();
-  const { log, flush } = runLog.open({ id, attempt: 1 });
-  log('info', 'into the void');
-  await expect(flush()).rejects.toThrow();
-  log('info', 'once more');
+  const written = runLog.open({ id, attempt: 1 });
+  written.log('info', 'into the void');
+  await expect(written.flush()).rejects.toThrow();
+  written.log('info', 'once more');
   await waitFor(() => faults.length === 1);
-  await expect(flush()).resolves.toBeUndefined();
+  await expect(written.flush()).resolves.toBeUndefined();
 });
 
 it('has nothing to write for a job that said nothing', async () => {

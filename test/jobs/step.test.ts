@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import type { ClaimedRun } from '../../src/db/run-store.ts';
 import { defineJob, type JobContext, JobError } from '../../src/jobs/job.ts';
-import { type AttemptEnd, abort, type LiveAttempt, runJob } from '../../src/jobs/run-job.ts';
+import { LiveAttempt } from '../../src/jobs/live-attempt.ts';
+import { type AttemptEnd, runJob } from '../../src/jobs/run-job.ts';
 import type { StepContext } from '../../src/jobs/step-try.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
 
@@ -32,7 +33,7 @@ function setup(options: { retry?: ClaimedRun['retry']; timeoutMs?: number } = {}
   const calls: string[] = [];
   const log: string[] = [];
   let attempt = 0;
-  const live = (): LiveAttempt => ({ abort: new AbortController(), stopRequested: false });
+  const live = (): LiveAttempt => new LiveAttempt();
   const start = (body: Body, mine = live()): Promise<AttemptEnd> => {
     attempt += 1;
     const job = defineJob({
@@ -136,7 +137,7 @@ describe('a step', () => {
       });
     }, mine);
     await vi.advanceTimersByTimeAsync(10);
-    abort(mine, 'lease_lost', 'gone');
+    mine.abort('lease_lost', 'gone');
     await vi.advanceTimersByTimeAsync(5000);
     expect(await first).toEqual({ kind: 'given_up' });
     expect(journal.records.get('slow')).toMatchObject({ status: 'running', attempts: 1, failures: 0 });
@@ -404,7 +405,7 @@ describe('an interruption', () => {
     const mine = live();
     const end = start(({ step }) => step('slow', () => new Promise(() => {})), mine);
     await vi.advanceTimersByTimeAsync(10);
-    abort(mine, 'cancel', 'by hand');
+    mine.abort('cancel', 'by hand');
     await vi.advanceTimersByTimeAsync(2000);
     expect(await end).toMatchObject({ status: 'cancelled' });
     expect(journal.records.get('slow')).toMatchObject({ status: 'running' });

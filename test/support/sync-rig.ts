@@ -5,9 +5,10 @@ import pg from 'pg';
 import { expect, onTestFinished } from 'vitest';
 import { createClock } from '../../src/clock.ts';
 import { startRuns } from '../../src/db/run-store.ts';
-import type { AttemptEnd, LiveAttempt } from '../../src/jobs/run-job.ts';
+import { LiveAttempt } from '../../src/jobs/live-attempt.ts';
+import type { AttemptEnd } from '../../src/jobs/run-job.ts';
 import { runJob } from '../../src/jobs/run-job.ts';
-import { journalOf } from '../../src/jobs/step-journal.ts';
+import { AttemptJournal } from '../../src/jobs/step-journal.ts';
 import { createSyncJob } from '../../src/jobs/sync/sync-job.ts';
 import { createTestDatabase } from './database.ts';
 import { createLogRecorder } from './log-recorder.ts';
@@ -98,14 +99,8 @@ export async function setupSync(s3: object = {}): Promise<SyncRig> {
       const [run] = await startRuns(rig.db, randomUUID(), [{ runId, attempt }], clock.now());
       const { input, redact } = await rig.secrets.resolve(run!.input);
       const { logger } = createLogRecorder();
-      const journal = journalOf({
-        db: rig.db,
-        run: run!,
-        clock,
-        logger,
-        signal: live.abort.signal,
-        held: () => true,
-      });
+      const parts = { db: rig.db, clock, logger, held: () => true };
+      const journal = new AttemptJournal(parts, run!, live);
       const log = (_level: string, message: string) => void logs.push(message);
       const end = await runJob({ ...run!, input }, job, live, { clock, journal, redact, log });
       return { end, runId };
@@ -135,7 +130,7 @@ export async function setupSync(s3: object = {}): Promise<SyncRig> {
 }
 
 export function newAttempt(): LiveAttempt {
-  return { abort: new AbortController(), stopRequested: false };
+  return new LiveAttempt();
 }
 
 /** The rows as Postgres writes them, in order. */

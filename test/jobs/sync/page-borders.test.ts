@@ -144,7 +144,7 @@ it('a cancel between pages, and one inside of a page, end it; a stop ends it beh
       }
     });
   const cancelled = newAttempt();
-  afterPage(() => cancelled.abort.abort(new Error('cancelled')));
+  afterPage(() => cancelled.abort('cancel', 'cancelled'));
   await attempt(id, { live: cancelled });
   expect(Number(await watermark(id))).toBeLessThanOrEqual(20);
   vi.restoreAllMocks();
@@ -165,7 +165,7 @@ it('a cancel between pages, and one inside of a page, end it; a stop ends it beh
   await to.sql.rows('lock table items in share row exclusive mode');
   await from.sql.rows(`insert into items values (99, 'a', 99, 0)`);
   const inside = newAttempt();
-  setTimeout(() => inside.abort.abort(new Error('cancelled')), 300);
+  setTimeout(() => inside.abort('cancel', 'cancelled'), 300);
   const begun = performance.now();
   await attempt(id, { live: inside });
   expect(performance.now() - begun).toBeLessThan(5_000);
