@@ -3,6 +3,8 @@ export type BannerFacts = {
   address: string;
   dataDir: string;
   embedded: boolean;
+  /** Where the embedded Postgres has its files, if not in the data directory. */
+  filesElsewhere: string | null;
   /** Requests need the API key. */
   keyed: boolean;
   roles: readonly string[];
@@ -11,7 +13,8 @@ export type BannerFacts = {
 
 const apiKeyHeader = ' -H "Authorization: Bearer $CARILLON_API_KEY"';
 
-export function banner({ address, dataDir, embedded, keyed, roles, version }: BannerFacts): string {
+export function banner(facts: BannerFacts): string {
+  const { address, keyed, roles, version } = facts;
   const curl = `curl${keyed ? apiKeyHeader : ''}`;
   const lines = [
     '',
@@ -20,7 +23,7 @@ export function banner({ address, dataDir, embedded, keyed, roles, version }: Ba
     ...(roles.includes('api')
       ? [`  API    ${address}`, `  Docs   ${address}/docs`]
       : [`  Health ${address}/readyz`]),
-    embedded ? `  Data   ${dataDir} (embedded Postgres)` : '  Data   Postgres at DATABASE_URL',
+    `  Data   ${dataAt(facts)}`,
     '',
   ];
   if (roles.includes('api')) {
@@ -33,4 +36,10 @@ export function banner({ address, dataDir, embedded, keyed, roles, version }: Ba
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+function dataAt({ dataDir, embedded, filesElsewhere }: BannerFacts): string {
+  if (!embedded) return 'Postgres at DATABASE_URL';
+  if (filesElsewhere === null) return `${dataDir} (embedded Postgres)`;
+  return `${dataDir} (embedded Postgres, its files in ${filesElsewhere})`;
 }

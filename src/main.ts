@@ -78,7 +78,6 @@ async function main(): Promise<void> {
   if (process.env.npm_lifecycle_event !== undefined)
     watchParent(() => void shutDown('npm, which started this, has ended', exitCodes.ok));
   // A program that does not know its own state must not go on; what it had claimed is brought back by the lease.
-  // What main itself throws, or a timer of the house, is brought back by the lease: such a process must not go on.
   handleUncaught(
     (error, { runId, attempt }) =>
       logger.error(
@@ -116,6 +115,7 @@ async function main(): Promise<void> {
         address: service.address,
         dataDir: shown(config.dataDir),
         embedded: config.databaseUrl === null,
+        filesElsewhere: database.filesElsewhere,
         keyed: config.apiKey !== null,
         roles: config.roles,
         version,

@@ -197,7 +197,15 @@ describe('pure files', () => {
     'queues/queue-service.ts',
   ];
   const besides = [
-    ...['duration.ts', 'errors.ts', 'merge-patch.ts', 'zod-fields.ts', 'zod-words.ts', 'db/json.ts'],
+    ...[
+      'duration.ts',
+      'errors.ts',
+      'merge-patch.ts',
+      'nearest-name.ts',
+      'zod-fields.ts',
+      'zod-words.ts',
+      'db/json.ts',
+    ],
     ...['notifications/message.ts', 'notifications/deliveries.ts'],
   ];
   /** They compute and do nothing else. */

@@ -246,6 +246,7 @@ describe('the banner', () => {
     address: 'http://127.0.0.1:3000',
     dataDir: './data',
     embedded: true,
+    filesElsewhere: null,
     keyed: false,
     roles: ['api', 'dispatcher', 'worker'],
     version: '1.2.3',
@@ -265,6 +266,12 @@ describe('the banner', () => {
   curl http://127.0.0.1:3000/schedules/ping/runs
 
 `);
+  });
+
+  it('says where the files lie when that is not the data directory', () => {
+    expect(banner({ ...facts, filesElsewhere: '/var/lib/carillon/data-1f/postgres' })).toContain(
+      '  Data   ./data (embedded Postgres, its files in /var/lib/carillon/data-1f/postgres)\n',
+    );
   });
 
   it('does not show the key that its curl wants', () => {

@@ -63,6 +63,8 @@ export type EmbeddedPostgres = {
   port: number;
   /** The given one, absolute and without symlinks. */
   dataDir: string;
+  /** Where its files lie, if not in the data directory, where its account perhaps cannot go (embedded-place.ts). */
+  filesElsewhere: string | null;
   /** The server was there before us: an orphan of a killed process, or another process's. */
   adopted: boolean;
   /** Stops the server if we own it; takes half a minute at most. May be called again, also at the same time. */
@@ -176,6 +178,7 @@ function keep(
     url: first.url,
     port: first.port,
     dataDir,
+    filesElsewhere: first.cluster === join(dataDir, 'postgres') ? null : first.cluster,
     adopted: first.adopted,
     stop: () => {
       stopping ??= stop();

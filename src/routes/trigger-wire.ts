@@ -7,7 +7,7 @@ import { InvalidCron } from '../schedules/cron-expression.ts';
 import { parsed } from '../schedules/cron-memory.ts';
 import { DST_DEFAULT, type DstPolicy } from '../schedules/cron-times.ts';
 import type { ScheduleSpec, Timing, Trigger } from '../schedules/schedule.ts';
-import { isTimeZone } from '../schedules/zone.ts';
+import { isTimeZone, nearestTimeZone } from '../schedules/zone.ts';
 import { presentDuration, takeDuration, type WrittenTexts } from './duration-wire.ts';
 import { type ExclusionFields, toExclusions } from './exclusion-wire.ts';
 import { instantField } from './query-wire.ts';
@@ -54,10 +54,16 @@ export const triggerFields = {
 const triggerNames = ['cron', 'every', 'at', 'delay'] as const;
 const triggerWords = '`cron`, `every`, `at` and `delay`';
 
+function zoneWords(given: unknown): string {
+  const meant = nearestTimeZone(String(given));
+  const advice = meant === null ? 'such as "Europe/Berlin" or "UTC"' : `perhaps "${meant}" is meant`;
+  return `must be a time zone of the IANA list, ${advice}`;
+}
+
 export const zoneName = z
   .string()
   .max(64)
-  .refine(isTimeZone, 'must be a time zone of the IANA list, such as "Europe/Berlin" or "UTC"');
+  .refine(isTimeZone, { error: ({ input }) => zoneWords(input) });
 
 export const timezoneField = zoneName.meta({
   description: 'The IANA time zone that `cron` is read in.',

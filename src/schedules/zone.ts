@@ -10,6 +10,8 @@
  * whole seconds, and two transitions of one zone are at least five days apart, which is more than any shift.
  */
 
+import { nearestName } from '../nearest-name.ts';
+
 /** The time between two transitions. Instants and offsets in ms; `start` ≤ instant < `end`. */
 export type OffsetSpan = {
   /** The transition that began it, or -Infinity. */
@@ -49,6 +51,16 @@ const zones = new Map<string, Zone>();
  */
 export function isTimeZone(name: string): boolean {
   return findZone(name) !== undefined;
+}
+
+/** The zone of the IANA list that is most like what is none: by its name, or by its city alone (`berlin`). */
+export function nearestTimeZone(given: string): string | null {
+  const names = ['UTC', ...Intl.supportedValuesOf('timeZone')];
+  const city = (name: string) => name.slice(name.lastIndexOf('/') + 1);
+  const named = nearestName(given, names);
+  if (named !== null) return named;
+  const near = nearestName(city(given), names.map(city));
+  return near === null ? null : names.find((name) => city(name) === near)!;
 }
 
 /**

@@ -63,6 +63,12 @@ describe('a schedule with', () => {
     ['no trigger', timeless, [''], 'exactly one of `cron`, `every`, `at` and `delay`'],
     ['a null for a trigger', { ...timeless, cron: null }, ['/cron']],
     ['a zone that does not exist', { ...ok, timezone: 'Mars/Olympus' }, ['/timezone'], 'IANA'],
+    [
+      'a zone that is misspelt',
+      { ...ok, timezone: 'Asia/Shangai' },
+      ['/timezone'],
+      'perhaps "Asia/Shanghai"',
+    ],
     ['a zone that is an offset', { ...ok, timezone: '+08:00' }, ['/timezone']],
     ['a zone that is a number', { ...ok, timezone: 8 }, ['/timezone']],
     ['30 February', { ...timeless, cron: '0 0 30 2 *' }, ['/cron'], 'never fires'],

@@ -278,12 +278,14 @@ describe.skipIf(!isRoot)('started by root', () => {
     const elsewhere = pointer.split('\n')[0]!;
     cleanUps.unshift(() => rm(elsewhere, { recursive: true })); // last, when the servers have stopped
     expect(dirname(elsewhere)).toBe('/var/lib/carillon');
+    expect(server.filesElsewhere).toBe(join(elsewhere, 'postgres'));
     await query(server.url, 'create table kept as select 42 as answer');
     await server.stop();
     expect((await stat(closed)).mode & 0o777).toBe(0o700);
 
     await run('mv', [join(closed, 'data'), join(closed, 'renamed')]);
     const again = await start(join(closed, 'renamed'));
+    expect(again.filesElsewhere).toBe(server.filesElsewhere);
     expect(await query(again.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   INSTANT_MAX_MS,
   isTimeZone,
+  nearestTimeZone,
   offsetAt,
   offsetSpanAt,
   toInstants,
@@ -64,6 +65,21 @@ describe('names of zones', () => {
   ])('refuses %j', (name) => {
     expect(isTimeZone(name)).toBe(false);
     expect(() => offsetSpanAt(name, 0)).toThrow(RangeError);
+  });
+
+  it.each([
+    ['Asia/Shangai', 'Asia/Shanghai'],
+    ['europe/berln', 'Europe/Berlin'],
+    ['berlin', 'Europe/Berlin'],
+    ['New York', 'America/New_York'],
+    ['UTC ', 'UTC'],
+    ['Mars/Olympus', null],
+    ['UTC+8', null],
+    ['', null],
+    ['A'.repeat(100_000), null],
+  ])('knows what %j may mean', (given, meant) => {
+    expect(isTimeZone(given)).toBe(false);
+    expect(nearestTimeZone(given)).toBe(meant);
   });
 
   it('takes letters of either case, with the same offsets', () => {
