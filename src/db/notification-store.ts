@@ -10,7 +10,7 @@ import type {
   NotifyKind,
 } from '../schedules/notify.ts';
 import { arrayParam } from './array-literal.ts';
-import type { Db, Tx } from './client.ts';
+import { type Db, executePrepared, type Tx } from './client.ts';
 import { and, desc, eq, lt, type SQL, sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 import { pageOf } from './keyset-page.ts';
@@ -130,10 +130,14 @@ export async function recordTry(
 
 /** What there is to do, in one look: whether events wait, and when the next notification is due; null when none is pending. */
 export async function pendingWork(db: Db | Tx): Promise<{ hasEvents: boolean; dueMs: number | null }> {
-  const { rows } = await db.execute<{ hasEvents: boolean; dueMs: number | null }>(sql`
+  const { rows } = await executePrepared<{ hasEvents: boolean; dueMs: number | null }>(
+    db,
+    'pending_work',
+    sql`
     select exists (select from notify_events where told_at is null) as "hasEvents",
       (select ${epochMs('next_attempt_at')} from notifications
-        where status = 'pending' order by next_attempt_at limit 1) as "dueMs"`);
+        where status = 'pending' order by next_attempt_at limit 1) as "dueMs"`,
+  );
   return rows[0]!;
 }
 

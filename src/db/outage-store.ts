@@ -1,7 +1,7 @@
 /** How far dispatching is known to have been alive, and the holes in that. */
 import { toIso } from '../clock.ts';
 import type { Outage } from '../schedules/due-times.ts';
-import type { Db, Tx } from './client.ts';
+import { type Db, executePrepared, type Tx } from './client.ts';
 import { sql } from './drizzle.ts';
 import { epochMs } from './epoch-ms.ts';
 
@@ -60,7 +60,10 @@ export async function findOutage(
  */
 export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promise<Outage[]> {
   const now = toIso(nowMs);
-  await db.execute(sql`
+  await executePrepared(
+    db,
+    'record_alive',
+    sql`
     with before as materialized (
       select alive_until from dispatch_state where id = 1 for update
     ),
@@ -72,9 +75,14 @@ export async function recordAlive(db: Db, nowMs: number, holeMs: number): Promis
     insert into outages (from_at, until_at)
     select alive_until, ${now} from before
     where alive_until < ${now}::timestamptz - ${holeMs} * interval '1 millisecond'
-    on conflict (from_at) do nothing`);
-  const { rows } = await db.execute<Outage>(sql`
+    on conflict (from_at) do nothing`,
+  );
+  const { rows } = await executePrepared<Outage>(
+    db,
+    'read_outages',
+    sql`
     select ${fromMs} as "fromMs", ${untilMs} as "untilMs" from outages
-    where until_at > ${toIso(nowMs - outagesKeptMs)} order by 1`);
+    where until_at > ${toIso(nowMs - outagesKeptMs)} order by 1`,
+  );
   return rows;
 }
