@@ -153,7 +153,9 @@ export async function recordFires(
         f.status = 'held', f.backfill_id
       from fire f join schedules s on s.id = f.schedule_id
       -- Nobody else inserts runs of these schedules now. "on conflict" would insert each run twice over, first as a guess.
-      where (select r.id from runs r where r.id = f.id) is null
+      -- The schedule says no more than the id, but it lets no index be read from end to end: to a plan that was made when
+      -- there were no runs, all indexes are alike.
+      where (select r.id from runs r where r.schedule_id = f.schedule_id and r.id = f.id) is null
       returning id, schedule_id, attempt, task_queue, cause, status, held, late_at, coalesce(missed_count, 1) as times
     ),
     tally as (

@@ -75,6 +75,21 @@ it('of runs that start moves no index entry, also where all runs of a page start
   expect(updates).toEqual({ all: schedules, hot: schedules });
 });
 
+it('of fires is a look-up for each, also by a plan that is as old as the empty history', async () => {
+  const [text] = await statementOf('record_fires', () => queued({}));
+  await house.reset();
+  await house.pool.query('vacuum analyze runs');
+  const conditions = (await planOf(text)).flatMap(({ 'Index Name': index, 'Index Cond': condition }) =>
+    index?.startsWith('runs_') ? [`${index}: ${condition}`] : [],
+  );
+  // Both begin with the index' first column.
+  expect([
+    'runs_pkey: (id = f.id)',
+    'runs_schedule_idx: ((schedule_id = f.schedule_id) AND (id = f.id))',
+  ]).toEqual(expect.arrayContaining(conditions));
+  expect(conditions).toHaveLength(1);
+});
+
 /** What `work` updates in a table: rows in all, and those that it writes to the heap alone. */
 async function updatesOf(
   table: string,
@@ -118,6 +133,8 @@ async function running(spec: PartialSpec): Promise<RunEnd[]> {
 
 type PlanNode = {
   'Node Type': string;
+  'Index Name'?: string;
+  'Index Cond'?: string;
   'Actual Rows': number;
   'Actual Loops': number;
   'Rows Removed by Filter'?: number;
@@ -130,37 +147,59 @@ type PlanNode = {
  * values, and is undone.
  */
 async function dearestStep(name: string, work: (tx: Tx) => Promise<unknown>) {
-  const query = vi.spyOn(pg.Client.prototype, 'query');
-  const undone = house.db.transaction(async (tx) => {
-    await work(tx);
-    tx.rollback();
+  const [text, params] = await statementOf(name, async () => {
+    const undone = house.db.transaction(async (tx) => {
+      await work(tx);
+      tx.rollback();
+    });
+    await expect(undone).rejects.toThrow();
   });
-  await expect(undone).rejects.toThrow();
+  const values = params.map((value) =>
+    pg.escapeLiteral(Array.isArray(value) ? arrayLiteral(value) : String(value)),
+  );
+  const steps = (await planOf(text, { values, how: 'analyze, timing off' })).map((node) => {
+    const each =
+      node['Actual Rows'] +
+      (node['Rows Removed by Filter'] ?? 0) +
+      (node['Rows Removed by Join Filter'] ?? 0);
+    return { name: node['Node Type'], rows: each * node['Actual Loops'] };
+  });
+  return steps.toSorted((a, b) => b.rows - a.rows)[0]!;
+}
+
+/** A prepared statement and its values, as `work` first asks it. */
+async function statementOf(name: string, work: () => Promise<unknown>): Promise<[string, unknown[]]> {
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+  await work();
   const [{ text }, params] = query.mock.calls
     .map((call) => call as unknown as [{ name?: string; text: string }, unknown[]])
     .find(([config]) => config.name === name)!;
   query.mockRestore();
+  return [text, params];
+}
+
+/** The nodes of a statement's general plan. Without `how` it is not executed, and needs no values. */
+async function planOf(
+  text: string,
+  { values, how = 'analyze off' }: { values?: readonly string[]; how?: string } = {},
+): Promise<PlanNode[]> {
   const client = await house.pool.connect();
   try {
     await client.query('begin; set local plan_cache_mode = force_generic_plan');
-    await client.query(`prepare dearest as ${text}`);
-    const values = params.map((value) =>
-      client.escapeLiteral(Array.isArray(value) ? arrayLiteral(value) : String(value)),
+    await client.query(`prepare planned as ${text}`);
+    const known = await client.query(
+      `select cardinality(parameter_types) as n from pg_prepared_statements where name = 'planned'`,
     );
-    const { rows } = await client.query(
-      `explain (analyze, timing off, format json) execute dearest(${values.join(', ')})`,
-    );
-    const steps: { name: string; rows: number }[] = [];
+    const given = values ?? Array.from({ length: known.rows[0].n }, () => 'null');
+    const call = given.length === 0 ? 'planned' : `planned(${given.join(', ')})`;
+    const { rows } = await client.query(`explain (${how}, format json) execute ${call}`);
+    const nodes: PlanNode[] = [];
     const look = (node: PlanNode) => {
-      const each =
-        node['Actual Rows'] +
-        (node['Rows Removed by Filter'] ?? 0) +
-        (node['Rows Removed by Join Filter'] ?? 0);
-      steps.push({ name: node['Node Type'], rows: each * node['Actual Loops'] });
+      nodes.push(node);
       for (const plan of node.Plans ?? []) look(plan);
     };
     look(rows[0]['QUERY PLAN'][0].Plan);
-    return steps.toSorted((a, b) => b.rows - a.rows)[0]!;
+    return nodes;
   } finally {
     // Closed, and so undone.
     client.release(true);
