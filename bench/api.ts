@@ -50,7 +50,7 @@ function open(measured: {
     const bareUrl = new URL(database.url);
     bareUrl.pathname = '/bare';
     await migrate(bareUrl.href);
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     opened.defer(node.stop);
     const args = { url: bareUrl.href, connections: databaseConnections };
     const peer = await startPeer<{ address: string }>('bare-server.ts', args);

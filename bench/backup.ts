@@ -116,7 +116,7 @@ async function openPlace(
   opened.defer(() => rm(folder, { recursive: true, force: true }));
   const database = await startDatabase();
   opened.defer(database.stop);
-  const node = await startNode(database.url, pgBin === undefined ? {} : { CARILLON_PG_BIN: pgBin });
+  const node = await startNode(database, pgBin === undefined ? {} : { CARILLON_PG_BIN: pgBin });
   opened.defer(node.stop);
   return { folder, node };
 }

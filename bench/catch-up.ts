@@ -52,7 +52,7 @@ export async function catchUp(options: { schedules: number; missedEach: number }
     const liveMs = Math.ceil(nowMs / 1000 + 2) * 1000;
     await insertSchedules(pool, { prefix: 'live-', count: 1, everyMs: 1000, firstMs: liveMs });
     await pool.query('vacuum analyze schedules, schedule_states');
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     try {
       const startedMs = await databaseNow(pool);
       const rssMbBefore = await rssMb(node.pid);

@@ -38,7 +38,7 @@ export async function forecast(options: { schedules: number }): Promise<Forecast
       });
     }
     await pool.query('vacuum analyze');
-    const node = await startNode(database.url, { CARILLON_ROLES: 'api' });
+    const node = await startNode(database, { CARILLON_ROLES: 'api' });
     try {
       await pause(3000);
       const asked = performance.now();

@@ -45,7 +45,7 @@ export async function herd(options: {
       await pool.query('vacuum analyze schedules, schedule_states');
       await pool.query('checkpoint');
     }
-    const node = await startNode(database.url, {
+    const node = await startNode(database, {
       CARILLON_ROLES: options.workers ? 'api,dispatcher,worker' : 'api,dispatcher',
     });
     try {

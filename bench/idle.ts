@@ -40,7 +40,7 @@ function open(schedules: number, seconds: number): Promise<Session> {
     }
     await pool.query('vacuum analyze');
     await pool.query('checkpoint');
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     opened.defer(node.stop);
     await pause(warmUpMs);
     const round = async () => {

@@ -37,7 +37,7 @@ function open(perSecond: number, seconds: number): Promise<Session> {
     const database = await startDatabase();
     opened.defer(database.stop);
     const { pool } = database;
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     opened.defer(node.stop);
     const firstMs = Math.ceil((await databaseNow(pool)) / 1000 + 2) * 1000;
     await insertEven(pool, { perSecond, firstMs });

@@ -55,7 +55,7 @@ export async function queue(options: {
       );
       await pool.query('vacuum analyze queue_tasks');
     }
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     try {
       const enqueueAt = performance.now();
       for (let done = 0; done < tasks; done += perRequest) {

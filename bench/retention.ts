@@ -48,7 +48,7 @@ export async function retention(options: {
     // Whoever holds the place of the walk is the one who prunes.
     const holder = await pool.connect();
     await holder.query('begin; select from retention_state for update');
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     try {
       const firstMs = Math.ceil((await databaseNow(pool)) / 1000 + 2) * 1000;
       await insertEven(pool, { perSecond, firstMs });

@@ -35,7 +35,7 @@ export async function scale(size: ScaleSize): Promise<ScaleResult> {
     const startedAt = performance.now();
     await seed(pool, size);
     const seedSeconds = (performance.now() - startedAt) / 1000;
-    const node = await startNode(database.url, { CARILLON_ROLES: 'api,dispatcher' });
+    const node = await startNode(database, { CARILLON_ROLES: 'api,dispatcher' });
     try {
       const requests = await measureRequests(pool, node, size);
       // Told at once: a herd that cannot be measured must not lose them.

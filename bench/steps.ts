@@ -35,7 +35,7 @@ function open(runs: number): Promise<Session> {
     const database = await startDatabase();
     opened.defer(database.stop);
     const { pool } = database;
-    const node = await startNode(database.url);
+    const node = await startNode(database);
     opened.defer(node.stop);
     let turn = 0;
     const round = async () => {

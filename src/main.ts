@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { isAbsolute, relative } from 'node:path';
 import pino from 'pino';
 import { banner } from './banner.ts';
+import { keepCompiled } from './compile-cache.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { watchParent } from './end-with-parent.ts';
 import { heardLater, messageOf } from './errors.ts';
@@ -92,6 +93,9 @@ async function main(): Promise<void> {
   refuseExitInJobs();
 
   try {
+    const compiled = await keepCompiled(config.dataDir);
+    // For isolated runs.
+    if (compiled !== null) process.env.NODE_COMPILE_CACHE = compiled;
     const reaching = heardLater(
       reachDatabase(config, {
         info: (message) => logger.info(message),

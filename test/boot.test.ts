@@ -3,13 +3,14 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { banner } from '../src/banner.ts';
+import { compileCacheName } from '../src/data-directory.ts';
 import { createTestDatabase } from './support/database.ts';
 import { addressOf, compileCache, type SpawnedProcess, spawnIn } from './support/node-process.ts';
 import { waitFor } from './support/wait-for.ts';
@@ -79,6 +80,8 @@ describe('npm start', () => {
     first.kill('SIGINT', 'group');
     await endsWithout(first, dataDir);
     expect(first.output()).toContain('"msg":"stopped"');
+    // What was compiled is there for the next start.
+    expect(await readdir(join(dataDir, compileCacheName))).not.toEqual([]);
 
     const second = npmStart({ PORT: '0', DATA_DIR: dataDir });
     const again = await addressOf(second);

@@ -11,7 +11,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 
-export type BenchDatabase = { url: string; pool: pg.Pool; stop(): Promise<void> };
+export type BenchDatabase = { url: string; dataDir: string; pool: pg.Pool; stop(): Promise<void> };
 
 /**
  * The embedded Postgres with the settings as shipped (fsync on), in a temporary folder; migrated, and without a
@@ -27,6 +27,7 @@ export async function startDatabase({ isEmpty = false } = {}): Promise<BenchData
   pool.on('error', () => {});
   return {
     url: server.url,
+    dataDir,
     pool,
     async stop() {
       await pool.end();
@@ -44,13 +45,23 @@ export const startFlags = /node (.*?) ?src\/main\.ts/
 
 export type BenchNode = { address: string; pid: number; stop(): Promise<void> };
 
-export async function startNode(databaseUrl: string, env: Record<string, string> = {}): Promise<BenchNode> {
+export async function startNode(
+  { url, dataDir }: Pick<BenchDatabase, 'url' | 'dataDir'>,
+  env: Record<string, string> = {},
+): Promise<BenchNode> {
   const entry = fileURLToPath(new URL('./bench-node.ts', import.meta.url));
   const profile = process.env.BENCH_PROFILE
     ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`]
     : [];
   const child = spawn(process.execPath, [...startFlags, ...profile, entry], {
-    env: { ...shippedEnvironment(), PORT: '0', LOG_LEVEL: 'warn', ...env, DATABASE_URL: databaseUrl },
+    env: {
+      ...shippedEnvironment(),
+      PORT: '0',
+      LOG_LEVEL: 'warn',
+      DATA_DIR: dataDir,
+      ...env,
+      DATABASE_URL: url,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });

@@ -12,18 +12,9 @@
  *   it points at is gone, we stop with an error: quietly beginning empty would look like lost schedules.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  access,
-  chmod,
-  constants,
-  lchown,
-  mkdir,
-  readdir,
-  readFile,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { chmod, lchown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { compileCacheName, isRoot } from '../data-directory.ts';
 import { type Account, accountById, postgresAccount, runAs } from './embedded-account.ts';
 
 /** `directory` holds the cluster (`postgres/`), its password and its log. Without `account` the server runs as us. */
@@ -32,24 +23,6 @@ export type Place = { directory: string; account: Account | undefined };
 /** Root's place for what cannot lie in the data directory. It survives reboots, and only root writes there. */
 const SYSTEM_DIRECTORY = '/var/lib/carillon';
 const POINTER = 'postgres-location';
-
-const isRoot = (): boolean => process.getuid?.() === 0;
-
-/** Makes the data directory if need be, and makes sure that we can write there. */
-export async function createDataDirectory(path: string): Promise<void> {
-  try {
-    // Root's must let the server's account through; the cluster in it is 0700 in any case.
-    const created = await mkdir(path, { recursive: true, mode: isRoot() ? 0o711 : 0o700 });
-    if (created !== undefined && isRoot()) await giveToOwnerAbove(created, path);
-    await access(path, constants.W_OK);
-  } catch (error) {
-    throw new Error(
-      `cannot use the data directory ${path}: ${String(error)}. Make it writable for this user, or choose another` +
-        ' with DATA_DIR.',
-      { cause: error },
-    );
-  }
-}
 
 /** The directory with the server's files, as an earlier start chose it; the data directory when there was none. */
 export async function knownDirectory(dataDir: string): Promise<string> {
@@ -100,13 +73,6 @@ export function copiesDirectory(place: Place): string {
   return place.account === undefined ? place.directory : SYSTEM_DIRECTORY;
 }
 
-/** What root makes in a directory of somebody else must stay usable for them, when they start Carillon themselves. */
-export async function giveToDirectoryOwner(file: string): Promise<void> {
-  if (!isRoot()) return;
-  const owner = await stat(dirname(file));
-  if (owner.uid !== 0) await lchown(file, owner.uid, owner.gid);
-}
-
 async function placeForNewFiles(
   dataDir: string,
   directory: string,
@@ -117,7 +83,8 @@ async function placeForNewFiles(
   const account = named?.known ? named : await postgresAccount(log);
   if (directory !== dataDir) return { directory, account }; // an earlier start was killed before it made the cluster
 
-  if ((await readdir(dataDir)).every((name) => name.startsWith('postgres-'))) {
+  const isOurs = (name: string) => name.startsWith('postgres-') || name === compileCacheName;
+  if ((await readdir(dataDir)).every(isOurs)) {
     // Nothing but ours in it (a fresh volume, a mkdtemp), so we may open it for passing through.
     await chmod(dataDir, (owner.mode & 0o7777) | 0o011);
   }
@@ -151,15 +118,6 @@ async function requireTarget(dataDir: string, directory: string): Promise<void> 
 async function canEnter(account: Account, directory: string): Promise<boolean> {
   const outcome = await runAs(account, '/bin/sh', ['-c', 'test -x "$1"', 'sh', directory]);
   return outcome.code === 0;
-}
-
-/** After "sudo npm start" in a user's clone, "npm start" should work too. */
-async function giveToOwnerAbove(created: string, path: string): Promise<void> {
-  const owner = await stat(dirname(created));
-  if (owner.uid === 0 || !(await accountById(owner)).known) return;
-  for (let each = path; each.length >= created.length; each = dirname(each)) {
-    await lchown(each, owner.uid, owner.gid);
-  }
 }
 
 async function giveTree(root: string, account: Account): Promise<void> {

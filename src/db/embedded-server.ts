@@ -3,10 +3,10 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { constants, open, readFile, rename, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { giveToDirectoryOwner } from '../data-directory.ts';
 import { type Account, processOptions } from './embedded-account.ts';
 import type { Binaries } from './embedded-binaries.ts';
 import { isAlive, isServerOf, lastLines, lastPort, readPidFile } from './embedded-cluster.ts';
-import { giveToDirectoryOwner } from './embedded-place.ts';
 
 /**
  * Given on the command line at each start, so that an old data directory gets them too. Who wants to tune more runs a

@@ -26,6 +26,7 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createDataDirectory, giveToDirectoryOwner } from '../data-directory.ts';
 import { findBinaries } from './embedded-binaries.ts';
 import { clusterExists, createCluster, isServerOf, readPidFile, syncCluster } from './embedded-cluster.ts';
 import {
@@ -37,13 +38,7 @@ import {
   writePassword,
 } from './embedded-login.ts';
 import { tryToOwn } from './embedded-owner.ts';
-import {
-  choosePlace,
-  copiesDirectory,
-  createDataDirectory,
-  giveToDirectoryOwner,
-  knownDirectory,
-} from './embedded-place.ts';
+import { choosePlace, copiesDirectory, knownDirectory } from './embedded-place.ts';
 import { startServer, stopServer } from './embedded-server.ts';
 
 const POLL_MS = 25;

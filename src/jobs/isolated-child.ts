@@ -3,6 +3,7 @@
  * and outcome go through its worker. It ends with its worker, whatever its job is doing: a thread beside it looks, since
  * a job in an endless loop hears nothing.
  */
+import { flushCompileCache } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { machineMs } from '../clock.ts';
 import { messageOf } from '../errors.ts';
@@ -66,6 +67,8 @@ async function execute(start: ToChild & { kind: 'start' }): Promise<void> {
     journal,
     redact: redactorOf(new Map(start.secrets)),
   });
+  // For the next one (compile-cache.ts). Before its worker hears of the end, and ends this.
+  flushCompileCache();
   send({ kind: 'end', end }, () => process.exit(0));
 }
 

@@ -1,5 +1,7 @@
 /** Runs in processes of their own: they work as others do, and take nothing with them. */
-import { expect, it, vi } from 'vitest';
+import { mkdtemp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, inject, it, onTestFinished, vi } from 'vitest';
 import { createClock, machineMs } from '../../src/clock.ts';
 import { requeueDueRetries } from '../../src/db/run-store.ts';
 import type { JobSpec } from '../../src/schedules/schedule.ts';
@@ -48,6 +50,16 @@ it('its clock is that of its worker, however long the process took to start', as
   const { output } = await rig.ended((await start(rig, 'pid')).id, soon);
   const { clockAheadMs } = output as { clockAheadMs: number };
   expect(Math.abs(clockAheadMs - (createClock().now() - machineMs()))).toBeLessThan(20);
+});
+
+it('what it has compiled is there for the next one', async () => {
+  const directory = await mkdtemp(join(inject('runDirectory'), 'compiled-'));
+  vi.stubEnv('NODE_COMPILE_CACHE', directory);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const rig = await setupRig();
+  await rig.worker();
+  await rig.ended((await start(rig, 'pid')).id, soon);
+  expect((await readdir(directory, { recursive: true })).length).toBeGreaterThan(5);
 });
 
 it('a fault is a fault, with its type', async () => {
