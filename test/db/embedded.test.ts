@@ -30,6 +30,7 @@ import type { Account } from '../../src/db/embedded-account.ts';
 import type { Binaries } from '../../src/db/embedded-binaries.ts';
 import { isServerOf, readPidFile } from '../../src/db/embedded-cluster.ts';
 import { tryToOwn } from '../../src/db/embedded-owner.ts';
+import { sharedBuffersMb } from '../../src/db/embedded-server.ts';
 
 const SOURCE = fileURLToPath(new URL('../../src/db/', import.meta.url));
 const isRoot = process.getuid?.() === 0;
@@ -112,6 +113,16 @@ describe('a data directory', () => {
     expect((await start(dataDir)).adopted).toBe(false);
     await expect(stat(join(dataDir, 'postgres.new-0123abcd'))).rejects.toThrow('ENOENT');
   });
+});
+
+test.each([
+  [0.5, 128],
+  [1, 128],
+  [4, 512],
+  [16, 2048],
+  [64, 2048],
+])('of %d GiB of memory it has %d MB of buffers', (gibibytes, megabytes) => {
+  expect(sharedBuffersMb(gibibytes * 2 ** 30)).toBe(megabytes);
 });
 
 describe('stop', () => {
