@@ -152,7 +152,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         to: 'where r.id = e.id',
       },
       {
-        file: 'migrations/0001_storage.sql',
+        file: 'migrations/0014_hot_starts.sql',
         from: 'WHEN (OLD."finished_at" IS NOT NULL)',
         to: 'WHEN (false)',
       },

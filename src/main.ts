@@ -1,5 +1,5 @@
 /** The process: configuration, signals, exit code. `npm start` runs this file. */
-import { createRequire } from 'node:module';
+import { createRequire, flushCompileCache } from 'node:module';
 import { isAbsolute, relative } from 'node:path';
 import pino from 'pino';
 import { banner } from './banner.ts';
@@ -113,6 +113,8 @@ async function main(): Promise<void> {
     const service = await startService({ config, databaseUrl: database.url, logger, version });
     stopService = service.stop;
     if (stoppingSinceMs !== null) return await service.stop();
+    // At the end Node does it too, but not every end is one in order.
+    flushCompileCache();
     releaseStartMemory();
     process.stdout.write(
       banner({

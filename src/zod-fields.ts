@@ -1,6 +1,6 @@
 /** Which fields a schema knows, to say what an unknown one was meant to be. Pure. */
 import { z } from 'zod';
-import { nearestName } from './nearest-name.ts';
+import { nearestAmong } from './nearest-name.ts';
 
 type JsonSchema = {
   $ref?: string;
@@ -26,7 +26,7 @@ export function unknownFieldWords(
   field: string,
   what = 'field',
 ): string {
-  const meant = nearestName(field, knownFields(schema, place));
+  const meant = nearestAmong(knownFields(schema, place))(field);
   const advice = meant === null ? 'check its spelling or leave it out' : `perhaps \`${meant}\` is meant`;
   return `is not a known ${what}; ${advice}`;
 }

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { banner } from '../src/banner.ts';
-import { compileCacheName } from '../src/data-directory.ts';
+import { compileCacheName } from '../src/db/data-directory.ts';
 import { createTestDatabase } from './support/database.ts';
 import { addressOf, compileCache, type SpawnedProcess, spawnIn } from './support/node-process.ts';
 import { waitFor } from './support/wait-for.ts';

@@ -1,10 +1,10 @@
 /** What is kept of compiling, in processes as Carillon's are. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, inject, it } from 'vitest';
-import { compileCacheName } from '../src/data-directory.ts';
+import { compileCacheName } from '../src/db/data-directory.ts';
 
 const run = promisify(execFile);
 /** Removed when all tests have finished. */
@@ -28,7 +28,9 @@ async function compileIn(dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<
 
 /** Files of Node's making, below a folder for its version. */
 const kept = async (dataDir: string) =>
-  (await readdir(join(dataDir, compileCacheName), { recursive: true })).filter((name) => name.includes('/'));
+  (await readdir(join(dataDir, compileCacheName), { recursive: true }))
+    .filter((name) => name.includes('/'))
+    .sort();
 
 it('is kept in the data directory, which is made if need be, and found there', async () => {
   const dataDir = join(await newFolder(), 'data');
@@ -49,6 +51,34 @@ it.each([
   expect(await compileIn(dataDir)).toBe('null');
   expect(await kept(dataDir)).toEqual([]);
 });
+
+it('nor where they may put another directory in its place', async () => {
+  const folder = await newFolder();
+  const dataDir = join(folder, 'data');
+  await mkdir(join(dataDir, compileCacheName), { recursive: true });
+  await chmod(folder, 0o777);
+  expect(await compileIn(dataDir)).toBe('null');
+  // As in /tmp: there it is only its owner who may.
+  await chmod(folder, 0o1777);
+  expect(await compileIn(dataDir)).toBe(join(dataDir, compileCacheName));
+});
+
+it('is found behind a symlink, by the name that nobody can turn elsewhere', async () => {
+  const folder = await newFolder();
+  await mkdir(join(folder, 'data'), { mode: 0o700 });
+  await symlink('data', join(folder, 'link'));
+  expect(await compileIn(join(folder, 'link'))).toBe(join(folder, 'data', compileCacheName));
+});
+
+it.runIf(process.getuid?.() === 0)(
+  'root leaves nothing of its own in the directory of another account',
+  async () => {
+    const dataDir = await newFolder();
+    await chown(dataDir, 65_534, 65_534);
+    expect(await compileIn(dataDir)).toBe('null');
+    expect(await readdir(dataDir)).toEqual([]);
+  },
+);
 
 it('stands in the way of nothing where it cannot be kept, or is not wanted', async () => {
   const folder = await newFolder();

@@ -14,7 +14,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, lchown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { compileCacheName, isRoot } from '../data-directory.ts';
+import { compileCacheName, isRoot } from './data-directory.ts';
 import { type Account, accountById, postgresAccount, runAs } from './embedded-account.ts';
 
 /** `directory` holds the cluster (`postgres/`), its password and its log. Without `account` the server runs as us. */

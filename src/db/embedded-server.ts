@@ -4,7 +4,7 @@ import { constants, open, readFile, rename, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { giveToDirectoryOwner } from '../data-directory.ts';
+import { giveToDirectoryOwner } from './data-directory.ts';
 import { type Account, processOptions } from './embedded-account.ts';
 import type { Binaries } from './embedded-binaries.ts';
 import { isAlive, isServerOf, lastLines, lastPort, readPidFile } from './embedded-cluster.ts';

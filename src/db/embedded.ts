@@ -26,7 +26,7 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createDataDirectory, giveToDirectoryOwner } from '../data-directory.ts';
+import { createDataDirectory, giveToDirectoryOwner } from './data-directory.ts';
 import { findBinaries } from './embedded-binaries.ts';
 import { clusterExists, createCluster, isServerOf, readPidFile, syncCluster } from './embedded-cluster.ts';
 import {

@@ -110,8 +110,8 @@ export type RecordablePlan = {
 
 /**
  * Inserts the fires, rings for those that start, counts them, and moves the schedules on: one statement. The
- * schedules must be locked by this transaction. A fire that is there already (same run id) is passed over and counts
- * for nothing. A state that is absent from `states` keeps its next time. What is replaced is ended or told after that.
+ * schedules must be locked by this transaction, and no two of the fires be the same run. A fire that is there already (same
+ * run id) is passed over and counts for nothing. A state that is absent from `states` keeps its next time. What is replaced is ended or told after that.
  */
 export async function recordFires(
   tx: Tx,

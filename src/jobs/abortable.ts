@@ -1,4 +1,4 @@
-/** Waits that an AbortSignal ends. */
+/** What ends from outside: waits that an AbortSignal ends, and what is heeded without one. */
 
 /** What can be aborted while one waits for an answer. */
 export type Abortable = {

@@ -60,6 +60,8 @@ async function execute(start: ToChild & { kind: 'start' }): Promise<void> {
   // Before anything is awaited: a stop may come meanwhile.
   live.stopRequested ||= start.stopRequested;
   const { jobs } = (await import(start.module.url)) as { jobs(settings: unknown): readonly JobType[] };
+  // For the next one (compile-cache.ts). Now: its worker ends this process once it has heard of the end.
+  flushCompileCache();
   const job = createJobRegistry(jobs(start.module.settings)).find(start.run.jobType);
   const end = await runJob(start.run, job, live, {
     clock: { now: () => machineMs() + start.clockAheadMs, monotonic: machineMs },
@@ -67,8 +69,6 @@ async function execute(start: ToChild & { kind: 'start' }): Promise<void> {
     journal,
     redact: redactorOf(new Map(start.secrets)),
   });
-  // For the next one (compile-cache.ts). Before its worker hears of the end, and ends this.
-  flushCompileCache();
   send({ kind: 'end', end }, () => process.exit(0));
 }
 

@@ -10,7 +10,7 @@
  * whole seconds, and two transitions of one zone are at least five days apart, which is more than any shift.
  */
 
-import { nearestName } from '../nearest-name.ts';
+import { type NearestName, nearestAmong } from '../nearest-name.ts';
 
 /** The time between two transitions. Instants and offsets in ms; `start` ≤ instant < `end`. */
 export type OffsetSpan = {
@@ -44,6 +44,9 @@ type Zone = { readonly name: string; readonly chunks: Map<number, OffsetSpan[]>;
 
 const zones = new Map<string, Zone>();
 
+/** Made when first asked for. */
+let nearest: { byName: NearestName; byCity: NearestName } | undefined;
+
 /**
  * Whether the platform's IANA list has this name. Links count (`Asia/Calcutta`, `US/Pacific`, `GMT`), and
  * letters may be of either case, as in every JavaScript API (`europe/berlin`). Refused are offsets
@@ -55,12 +58,19 @@ export function isTimeZone(name: string): boolean {
 
 /** The zone of the IANA list that is most like what is none: by its name, or by its city alone (`berlin`). */
 export function nearestTimeZone(given: string): string | null {
+  nearest ??= findersOfZones();
+  return nearest.byName(given) ?? nearest.byCity(given);
+}
+
+function findersOfZones(): { byName: NearestName; byCity: NearestName } {
   const names = ['UTC', ...Intl.supportedValuesOf('timeZone')];
-  const city = (name: string) => name.slice(name.lastIndexOf('/') + 1);
-  const named = nearestName(given, names);
-  if (named !== null) return named;
-  const near = nearestName(city(given), names.map(city));
-  return near === null ? null : names.find((name) => city(name) === near)!;
+  const cityOf = (name: string) => name.slice(name.lastIndexOf('/') + 1);
+  const byCity = new Map(names.toReversed().map((name) => [cityOf(name), name]));
+  const nearestCity = nearestAmong(names.map(cityOf));
+  return {
+    byName: nearestAmong(names),
+    byCity: (given) => byCity.get(nearestCity(cityOf(given)) ?? '') ?? null,
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import { createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto'
 import { copyFile, constants as fsConstants, link, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createDataDirectory, giveToDirectoryOwner } from '../data-directory.ts';
+import { createDataDirectory, giveToDirectoryOwner } from '../db/data-directory.ts';
 import { codeOf } from '../errors.ts';
 
 export const keyBytes = 32;

@@ -1,7 +1,7 @@
 /** The data directory (`DATA_DIR`): the embedded database, the key of the secrets, and what can be made anew. */
 import { access, constants, lchown, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { accountById } from './db/embedded-account.ts';
+import { accountById } from './embedded-account.ts';
 
 /** What is compiled of the house (compile-cache.ts). */
 export const compileCacheName = 'compile-cache';
