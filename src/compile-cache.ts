@@ -1,19 +1,19 @@
 /**
- * What V8 has compiled of the house, kept in the data directory: it is half of the next start, and nearly half of what
- * the process of an isolated run needs before it begins. Node itself sees by a source's checksum that it has changed, and
- * writes each file of the cache aside and renames it: a kill leaves the old one or the new one.
+ * What V8 has compiled for isolated runs, kept in the data directory: nearly half of what each of their processes needs
+ * before it begins (0.50 → 0.31 s). Not for the service itself, whose first start would take 0.8 s longer to fill it, and
+ * whose next ones load while Postgres starts. Node itself sees by a source's checksum that it has changed, and writes each
+ * file of the cache aside and renames it: a kill leaves the old one or the new one.
  */
 import { mkdir, realpath, stat } from 'node:fs/promises';
-import { constants, enableCompileCache, getCompileCacheDir } from 'node:module';
+import { getCompileCacheDir } from 'node:module';
 import { dirname, join } from 'node:path';
 import { compileCacheName, createDataDirectory } from './db/data-directory.ts';
 
 /**
- * For modules that are loaded from now on. The directory, which processes that are started may share
- * (`NODE_COMPILE_CACHE`), or null. Never throws: where others may write, or we may not, or the environment says something of
- * its own, nothing is kept there.
+ * The directory for `NODE_COMPILE_CACHE` of the processes that are started. Null where others may write, or we may not, or
+ * the environment names one of its own. Never throws.
  */
-export async function keepCompiled(dataDir: string): Promise<string | null> {
+export async function compileCacheIn(dataDir: string): Promise<string | null> {
   if (getCompileCacheDir() !== undefined) return null;
   try {
     await createDataDirectory(dataDir);
@@ -23,8 +23,7 @@ export async function keepCompiled(dataDir: string): Promise<string | null> {
     const directory = join(owned, compileCacheName);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     if (!(await isOnlyOurs(directory)) || !(await isOnlyReachedByUs(owned))) return null;
-    const { status } = enableCompileCache(directory);
-    return status === constants.compileCacheStatus.ENABLED ? directory : null;
+    return directory;
   } catch {
     return null;
   }

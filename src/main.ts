@@ -1,9 +1,9 @@
 /** The process: configuration, signals, exit code. `npm start` runs this file. */
-import { createRequire, flushCompileCache } from 'node:module';
+import { createRequire } from 'node:module';
 import { isAbsolute, relative } from 'node:path';
 import pino from 'pino';
 import { banner } from './banner.ts';
-import { keepCompiled } from './compile-cache.ts';
+import { compileCacheIn } from './compile-cache.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { watchParent } from './end-with-parent.ts';
 import { heardLater, messageOf } from './errors.ts';
@@ -93,9 +93,6 @@ async function main(): Promise<void> {
   refuseExitInJobs();
 
   try {
-    const compiled = await keepCompiled(config.dataDir);
-    // For isolated runs.
-    if (compiled !== null) process.env.NODE_COMPILE_CACHE = compiled;
     const reaching = heardLater(
       reachDatabase(config, {
         info: (message) => logger.info(message),
@@ -110,11 +107,11 @@ async function main(): Promise<void> {
     // Half a second, in which the database starts.
     const { startService } = await import('./compose.ts');
     const database = await reaching;
+    const compiled = await compileCacheIn(config.dataDir);
+    if (compiled !== null) process.env.NODE_COMPILE_CACHE = compiled;
     const service = await startService({ config, databaseUrl: database.url, logger, version });
     stopService = service.stop;
     if (stoppingSinceMs !== null) return await service.stop();
-    // At the end Node does it too, but not every end is one in order.
-    flushCompileCache();
     releaseStartMemory();
     process.stdout.write(
       banner({

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -80,8 +80,8 @@ describe('npm start', () => {
     first.kill('SIGINT', 'group');
     await endsWithout(first, dataDir);
     expect(first.output()).toContain('"msg":"stopped"');
-    // What was compiled is there for the next start.
-    expect(await readdir(join(dataDir, compileCacheName))).not.toEqual([]);
+    // For the processes of isolated runs.
+    expect(existsSync(join(dataDir, compileCacheName))).toBe(true);
 
     const second = npmStart({ PORT: '0', DATA_DIR: dataDir });
     const again = await addressOf(second);

@@ -6,7 +6,7 @@
 import pino from 'pino';
 import { z } from 'zod';
 import { createClock } from '../../src/clock.ts';
-import { keepCompiled } from '../../src/compile-cache.ts';
+import { compileCacheIn } from '../../src/compile-cache.ts';
 import { startService } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDatabase, readDatabaseClock } from '../../src/db/client.ts';
@@ -48,7 +48,7 @@ const steps = defineJob({
 });
 
 const config = loadConfig(process.env);
-const compiled = await keepCompiled(config.dataDir);
+const compiled = await compileCacheIn(config.dataDir);
 if (compiled !== null) process.env.NODE_COMPILE_CACHE = compiled;
 const logger = pino({ level: config.logLevel, base: undefined }, pino.destination(2));
 const clock = createClock();
