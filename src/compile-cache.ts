@@ -11,10 +11,13 @@ import { compileCacheName, createDataDirectory } from './db/data-directory.ts';
 
 /**
  * The directory for `NODE_COMPILE_CACHE` of the processes that are started. Null where others may write, or we may not, or
- * the environment names one of its own. Never throws.
+ * the environment has `named` one. Never throws.
  */
-export async function compileCacheIn(dataDir: string): Promise<string | null> {
-  if (getCompileCacheDir() !== undefined) return null;
+export async function compileCacheIn(
+  dataDir: string,
+  named: string | null = getCompileCacheDir() ?? null,
+): Promise<string | null> {
+  if (named !== null) return null;
   try {
     await createDataDirectory(dataDir);
     const owned = await realpath(dataDir);

@@ -1,17 +1,12 @@
 /** Where isolated runs keep what is compiled for them: code that is executed, so nobody else may put it there. */
 import { chmod, chown, mkdir, mkdtemp, readdir, realpath, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, expect, inject, it, vi } from 'vitest';
-import { compileCacheIn } from '../src/compile-cache.ts';
+import { expect, inject, it } from 'vitest';
+import { compileCacheIn as placeIn } from '../src/compile-cache.ts';
 import { compileCacheName } from '../src/db/data-directory.ts';
 
-const { cacheOfThisProcess } = vi.hoisted(() => ({ cacheOfThisProcess: vi.fn<() => string | undefined>() }));
-// The tests' own process may have one.
-vi.mock('node:module', async (original) => ({
-  ...(await original<typeof import('node:module')>()),
-  getCompileCacheDir: cacheOfThisProcess,
-}));
-beforeEach(() => void cacheOfThisProcess.mockReturnValue(undefined));
+/** Whatever the tests' own process was told. */
+const compileCacheIn = (dataDir: string, named: string | null = null) => placeIn(dataDir, named);
 
 /** Removed when all tests have finished. */
 const newFolder = async () => await realpath(await mkdtemp(join(inject('runDirectory'), 'compiled-')));
@@ -65,8 +60,7 @@ it('is nowhere where there can be none, or the environment names one', async () 
   const folder = await newFolder();
   await writeFile(join(folder, 'file'), '');
   expect(await compileCacheIn(join(folder, 'file'))).toBeNull();
-  cacheOfThisProcess.mockReturnValue('/elsewhere');
   const unwanted = await newFolder();
-  expect(await compileCacheIn(unwanted)).toBeNull();
+  expect(await compileCacheIn(unwanted, '/elsewhere')).toBeNull();
   expect(await readdir(unwanted)).toEqual([]);
 });
