@@ -1,7 +1,7 @@
 /** The `sync_watermarks` table: one row for a schedule whose runs have synced something. */
 import { toIso } from '../clock.ts';
 import type { SyncWatermark } from '../runs/sync-watermark.ts';
-import type { Db, Tx } from './client.ts';
+import { type Db, executePrepared, type Tx } from './client.ts';
 import { eq, sql } from './drizzle.ts';
 import { toJsonb } from './json.ts';
 import { syncWatermarks } from './schema.ts';
@@ -29,7 +29,10 @@ export async function moveWatermark(
   run: { id: string; attempt: number; scheduleId: string },
   to: Omit<SyncWatermark, 'runId'>,
 ): Promise<boolean> {
-  const result = await db.execute(sql`
+  const { rows } = await executePrepared(
+    db,
+    'move_watermark',
+    sql`
     with mine as materialized (
       select id from runs where id = ${run.id} and attempt = ${run.attempt} and status = 'running' for share
     ),
@@ -42,8 +45,10 @@ export async function moveWatermark(
     from its
     on conflict (schedule_id) do update set watermark = excluded.watermark, keys = excluded.keys,
       about = excluded.about, run_id = excluded.run_id, run_state = excluded.run_state,
-      updated_at = excluded.updated_at`);
-  return result.rowCount === 1;
+      updated_at = excluded.updated_at
+    returning schedule_id`,
+  );
+  return rows.length === 1;
 }
 
 /** By hand; what is at it, or after it, is read again. */

@@ -56,7 +56,9 @@ async function* frames(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   for (const frame of ahead) yield await frame;
 }
 
-const frameOptions = { chunkSize: frameBytes, params: { [constants.ZSTD_c_checksumFlag]: 1 } };
+/** ZSTD_COMPRESSBOUND (zstd.h): noise grows by a 256th at most. One byte less, and each frame of it is put together of two. */
+const frameBytesMax = frameBytes + frameBytes / 256;
+const frameOptions = { chunkSize: frameBytesMax, params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 
 /** Full ones, but for the last; each is the next one of `ring`. At least one, if of no bytes. */
 async function* blocks(

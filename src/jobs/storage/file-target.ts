@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { codeOf } from '../../errors.ts';
+import { codeOf, heardLater } from '../../errors.ts';
 import type { Abortable, PutOptions, StorageTarget, StoredFile, TargetOptions } from './storage-target.ts';
 import { backupMissing, fileFault, invalidConfiguration } from './target-faults.ts';
 import { byBytes, checkName } from './target-name.ts';
@@ -17,6 +17,8 @@ import { relayed } from './target-stream.ts';
 const partPattern = /^\.carillon-[0-9a-f]{16}\.part$/;
 /** What is read of a file at once. */
 const chunkBytes = 512 * 1024;
+/** What was written is sent to the disk each time it is so much: else the disk would rest until the last byte. */
+const syncEachBytes = 16 * 1024 * 1024;
 /** What is older was left by a killed process: whoever still writes keeps its file young. */
 const partAgeMsMax = 24 * 60 * 60 * 1000;
 
@@ -125,6 +127,8 @@ class FileTarget implements StorageTarget {
   async #write(part: string, content: Readable, signal: AbortSignal | undefined): Promise<number> {
     const handle = await this.#do(() => open(part, 'wx', 0o600));
     let bytes = 0;
+    let early = Promise.resolve();
+    let earlyBytes = 0;
     try {
       // Faults of the content must stay what they are: only those of the writing are the target's.
       await pipeline(
@@ -133,10 +137,16 @@ class FileTarget implements StorageTarget {
           for await (const chunk of chunks) {
             await this.#do(() => handle.writeFile(chunk)); // from where the last one ended
             bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.length;
+            if (bytes - earlyBytes < syncEachBytes) continue;
+            // A disk that is slower than the content holds it up here; and its fault is told only once, so not unheard.
+            await this.#do(() => early);
+            early = heardLater(handle.datasync());
+            earlyBytes = bytes;
           }
         },
         { signal },
       );
+      await this.#do(() => early);
       await this.#do(() => handle.sync());
     } catch (error) {
       throw signal?.aborted ? signal.reason : error;

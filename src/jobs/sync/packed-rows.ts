@@ -1,7 +1,7 @@
 /**
- * A page between two Postgres databases as the texts of arrays, one for each column: the source makes them, the target
- * takes them apart, and here nobody looks into them, which is most of what a page would cost. Only when the target refuses
- * something are they taken apart here, to find what.
+ * A page between two Postgres databases, each column as one array: the source makes them, the target takes them apart, and
+ * here nobody looks into them, which is most of what a page would cost. Only when the target refuses something are they
+ * taken apart here, to find what.
  */
 import type { Cells, SyncRow } from './sync-page.ts';
 
@@ -10,21 +10,56 @@ export function isPackable(category: string | null): boolean {
   return category !== null && 'NSDBTIU'.includes(category);
 }
 
+/** As `format_type` calls them: built in, and with a binary form that all versions of Postgres share. */
+const binaryTypes = new Set([
+  'smallint',
+  'integer',
+  'bigint',
+  'real',
+  'double precision',
+  'numeric',
+  'boolean',
+  'text',
+  'character varying',
+  'uuid',
+  'bytea',
+  'json',
+  'jsonb',
+  'date',
+  'time without time zone',
+  'timestamp without time zone',
+  'timestamp with time zone',
+  'interval',
+]);
+
+/** Whether an array goes as the bytes that Postgres computes with: of texts, writing and reading them is the dearest part. */
+export function isBinary(from: string | null, to: string | null): boolean {
+  return from !== null && from === to && binaryTypes.has(from);
+}
+
+/** The text of an array, or its binary form. */
+export type PackedColumn = string | Buffer;
+
 export class PackedRows {
   readonly length: number;
   /** In the order of the plan's columns. */
-  readonly columns: readonly string[];
+  readonly columns: readonly PackedColumn[];
   readonly #keyAt: readonly number[];
+  readonly #texts: () => Promise<readonly string[]>;
 
-  /** `keyAt`: which of the columns are the key. */
-  constructor(length: number, columns: readonly string[], keyAt: readonly number[]) {
-    this.length = length;
+  /** `keyAt`: which of the columns are the key. `texts`: all columns as texts. */
+  constructor(
+    columns: readonly PackedColumn[],
+    parts: { length: number; keyAt: readonly number[]; texts: () => Promise<readonly string[]> },
+  ) {
+    this.length = parts.length;
     this.columns = columns;
-    this.#keyAt = keyAt;
+    this.#keyAt = parts.keyAt;
+    this.#texts = parts.texts;
   }
 
-  rows(): SyncRow[] {
-    const columns = this.columns.map(readArray);
+  async rows(): Promise<SyncRow[]> {
+    const columns = (await this.#texts()).map(readArray);
     return Array.from({ length: this.length }, (_, row) => {
       const data: Cells = columns.map((column) => column[row] ?? null);
       return { key: this.#keyAt.map((place) => data[place] ?? ''), deleted: false, data };

@@ -56,7 +56,7 @@ export async function writePage(
     const whole = await writeWhole(target, page.rows, signal);
     if (whole !== null) return { ...whole, synced: page.rows.length, bad: [] };
   }
-  const rows = page.rows instanceof PackedRows ? page.rows.rows() : page.rows;
+  const rows = page.rows instanceof PackedRows ? await page.rows.rows() : page.rows;
   await write(lastOfEach(rows), page.name);
   return written;
 }

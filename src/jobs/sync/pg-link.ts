@@ -30,6 +30,7 @@ export class PgLink {
   readonly #connection: PgConnection;
   readonly #role: DatabaseRole;
   #client: Promise<pg.Client> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(url: string, role: DatabaseRole) {
     this.#connection = readConnection(url);
@@ -58,7 +59,7 @@ export class PgLink {
         rowMode: 'array' as const,
         ...(name !== undefined && { name }),
       };
-      const answer = await Promise.race([client.query(query), aborted.promise]);
+      const answer = await Promise.race([this.#inTurn(() => client.query(query)), aborted.promise]);
       return { rows: answer.rows, fields: answer.fields, count: answer.rowCount ?? 0 };
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -94,6 +95,13 @@ export class PgLink {
     const client = this.#client;
     this.#client = undefined;
     client?.then(hangUp, () => undefined);
+  }
+
+  /** One statement at a time: the driver will not queue them for ever. */
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const asked = this.#last.then(ask, ask);
+    this.#last = asked;
+    return asked;
   }
 
   /** A statement that waits or computes is cancelled at the server, which would not notice for a while that we are gone. */

@@ -1,7 +1,7 @@
 /** The statement for one page of a Postgres source, and what its answer says. */
 import type { ColumnPlan, SourceColumn } from './column-plan.ts';
 import { parseExactly } from './exact-json.ts';
-import { isPackable, PackedRows } from './packed-rows.ts';
+import { isBinary, isPackable, type PackedColumn, PackedRows } from './packed-rows.ts';
 import { type PgStatement, quoted } from './pg-link.ts';
 import type { SourceInput } from './sync-input.ts';
 import type { BadRecord, JsonRecord, Mark, SyncPage, SyncRow } from './sync-page.ts';
@@ -55,13 +55,16 @@ export class PgPageQuery {
     return { name: position === undefined ? 'first page' : 'page', text: select, values };
   }
 
-  /** All of a column in one text, which the target can take as it is. */
+  /** All of a column in one array, which the target can take as it is. */
   packed(position: Position | undefined): PgStatement {
     const { select, values } = this.#page(position);
     const { plan, begin } = this.#parts;
     const agg = (index: number) =>
       this.#isPackableAt(index) ? `array_agg(p.c${index})` : `array_agg(p.c${index}::text)`;
-    const columns = plan.columns!.map((_, index) => `${agg(index)}::text`);
+    // The driver has texts alone for what comes.
+    const columns = plan.columns!.map((_, index) =>
+      this.#isBinaryAt(index) ? `encode(array_send(${agg(index)}), 'base64')` : `${agg(index)}::text`,
+    );
     const last = this.#at.map((index) => `(${agg(index)})[count(*)]::text`);
     const isNull = this.#at.slice(1).map((index) => `p.c${index} is null`);
     const past = begin === null ? [] : ['(array_agg(p.past))[count(*)]'];
@@ -97,14 +100,25 @@ export class PgPageQuery {
     return { rows, bad, ...this.#end(at, last.at(-1) === 'true', before) };
   }
 
-  readPacked(row: readonly (string | null)[], before: Mark | null): PgPage | null | 'has a null key' {
+  /** `ask`: the source, for the texts of a page that the target refuses. */
+  readPacked(
+    row: readonly (string | null)[],
+    before: Mark | null,
+    ask: (statement: PgStatement) => Promise<(string | null)[][]>,
+  ): PgPage | null | 'has a null key' {
     const count = Number(row[0]);
     if (count === 0) return null;
     if (row[1] === 'true') return 'has a null key';
     const width = this.#parts.plan.columns!.length;
-    const columns = row.slice(2, 2 + width) as string[];
+    const columns = row
+      .slice(2, 2 + width)
+      .map((text, index) => (this.#isBinaryAt(index) ? Buffer.from(text!, 'base64') : text!));
     const at = row.slice(2 + width, 2 + width + this.#at.length) as string[];
-    const rows = new PackedRows(count, columns, this.#at.slice(1));
+    const rows = new PackedRows(columns, {
+      length: count,
+      keyAt: this.#at.slice(1),
+      texts: async () => (await ask(this.#texts(columns)))[0] as string[],
+    });
     return { rows, bad: [], ...this.#end(at, row.at(-1) === 'true', before) };
   }
 
@@ -113,6 +127,22 @@ export class PgPageQuery {
     const mark =
       this.#parts.begin === null || isPast ? { watermark: position.watermark, keys: [key] } : before;
     return { position, mark };
+  }
+
+  /** Columns of a page as texts, whatever they are. */
+  #texts(columns: readonly PackedColumn[]): PgStatement {
+    const select = columns.map((_, index) =>
+      this.#isBinaryAt(index) ? `$${index + 1}::${this.#typeAt(index)}[]::text` : `$${index + 1}::text`,
+    );
+    return { text: `select ${select.join(', ')}`, values: columns };
+  }
+
+  #typeAt(index: number): string | null {
+    return this.#parts.columns.get(this.#names[index]!)?.type ?? null;
+  }
+
+  #isBinaryAt(index: number): boolean {
+    return isBinary(this.#typeAt(index), this.#parts.plan.columns![index]!.type);
   }
 
   #isPackableAt(index: number): boolean {

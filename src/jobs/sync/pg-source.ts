@@ -82,7 +82,7 @@ export class PgSource implements SyncSource {
   async #page(query: PgPageQuery, at: PageStart, signal: AbortSignal): Promise<PgPage | null> {
     if (query.isPackable) {
       const [row] = await this.#link.rows(query.packed(at.position), signal);
-      const page = query.readPacked(row!, at.mark);
+      const page = query.readPacked(row!, at.mark, (statement) => this.#link.rows(statement, signal));
       if (page !== 'has a null key') return page;
     }
     return query.read(await this.#link.rows(query.rows(at.position), signal), at.mark);

@@ -5,7 +5,7 @@
 import { codeOf, messageOf } from '../../errors.ts';
 import { invalidConfiguration, oneLine } from '../storage/target-faults.ts';
 import type { ColumnPlan, TargetColumn } from './column-plan.ts';
-import { arrayLiteral, isPackable, type PackedRows } from './packed-rows.ts';
+import { arrayLiteral, isPackable, type PackedColumn, type PackedRows } from './packed-rows.ts';
 import { columnsOf, findTable, isUnique, type PgTable } from './pg-catalog.ts';
 import { PgLink, type PgStatement, quoted } from './pg-link.ts';
 import type { TargetInput } from './sync-input.ts';
@@ -108,7 +108,7 @@ export class PgTarget implements SyncTarget {
   }
 
   /** Records of many shapes make many statements: of those the first ones are planned once. */
-  #prepared(text: string, values: readonly string[]): PgStatement {
+  #prepared(text: string, values: readonly PackedColumn[]): PgStatement {
     const known = this.#names.get(text);
     if (known === undefined && this.#names.size >= preparedMax) return { text, values };
     const name = known ?? `page ${this.#names.size}`;
@@ -180,12 +180,12 @@ export class PgTarget implements SyncTarget {
 type Upsert = {
   names: readonly string[];
   source: (typed: readonly Typed[]) => string;
-  values: readonly string[];
+  values: readonly PackedColumn[];
 };
 type Typed = readonly [quotedName: string, column: TargetColumn];
 
 /**
- * Postgres' own texts, a column each. In the select list, where the values of a row are taken as they are needed: as
+ * Postgres' own arrays, a column each. In the select list, where the values of a row are taken as they are needed: as
  * functions in `from` all of them would be put aside first, which costs a third more.
  */
 function cellsSource(typed: readonly Typed[]): string {

@@ -47,6 +47,8 @@ export function createSyncJob(settings: SyncSettings) {
         name: 'carillon sync',
         // What a crash of Postgres takes back of the progress is done again, and changes nothing.
         durable: false,
+        // One statement for each page.
+        plansOnce: true,
         onFault: () => {},
       });
       const ends = openEnds(input, settings, context);

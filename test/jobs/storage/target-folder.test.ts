@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmod,
   mkdir,
@@ -138,6 +139,27 @@ describe('a folder', () => {
     const { path, target } = await setup();
     await target.put('a', Readable.from(['x']));
     expect((await stat(join(path, 'a'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('keeps what is large enough to be sent to the disk on the way, byte by byte, and nothing of it after an abort', async () => {
+    const { target } = await setup();
+    const blocks = Array.from({ length: 40 }, (_, index) => Buffer.alloc(2 ** 20, index));
+    expect(await target.put('large', Readable.from(blocks, { objectMode: false }))).toEqual({
+      bytes: 40 * 2 ** 20,
+    });
+    const hash = createHash('sha256');
+    for await (const chunk of await target.get('large')) hash.update(chunk);
+    expect(hash.digest('hex')).toBe(createHash('sha256').update(Buffer.concat(blocks)).digest('hex'));
+
+    const stop = new AbortController();
+    async function* cutShort() {
+      yield* blocks.slice(0, 36);
+      stop.abort(new Error('enough'));
+      yield blocks[36];
+    }
+    const { signal } = stop;
+    await expect(target.put('cut', Readable.from(cutShort()), { signal })).rejects.toThrow('enough');
+    expect((await Array.fromAsync(target.list())).map((each) => each.name)).toEqual(['large']);
   });
 
   it('takes strings as UTF-8', async () => {

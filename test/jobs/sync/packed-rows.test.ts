@@ -31,9 +31,10 @@ it('a column goes through Postgres and back', async () => {
   );
 });
 
-it('packed rows are taken apart in their order, with their keys', () => {
-  const packed = new PackedRows(2, ['{1,2}', '{NULL,"a\\"b"}', '{x,y}'], [2, 0]);
-  expect(packed.rows()).toEqual([
+it('packed rows are taken apart in their order, with their keys', async () => {
+  const columns = ['{1,2}', '{NULL,"a\\"b"}', '{x,y}'];
+  const packed = new PackedRows(columns, { length: 2, keyAt: [2, 0], texts: async () => columns });
+  expect(await packed.rows()).toEqual([
     { key: ['x', '1'], deleted: false, data: ['1', null, 'x'] },
     { key: ['y', '2'], deleted: false, data: ['2', 'a"b', 'y'] },
   ]);
