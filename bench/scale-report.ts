@@ -1,30 +1,31 @@
-/** The cells of the scale benchmark → a table, and what of it is further from the smallest cell than it should be. Pure. */
+/** The cells of the scale benchmark → a table, and what of it costs more than it should beside the smallest. Pure. */
 import { markdownTable, number } from './report.ts';
 
 export type ScaleSize = { schedules: number; runs: number };
+
+/** The same of the cell and of the smallest, measured in turns. */
+export type Beside = { here: number; least: number };
 
 export type ScaleResult = ScaleSize & {
   /** RFC 3339. */
   measuredAt: string;
   seedSeconds: number;
   /** Locking and reading 500 due schedules, median. */
-  claimMs: number;
+  claimMs: Beside;
   /** A herd of 5,000 beside all that, workers off, median of the rounds. */
-  dispatchPerSecond: number;
+  dispatchPerSecond: Beside;
   /** Milliseconds by request, one after the other. */
-  requests: Readonly<Record<string, { p50Ms: number; p99Ms: number }>>;
+  requests: Readonly<Record<string, { p50Ms: Beside; p99Ms: Beside }>>;
 };
 
-/** How many times worse than in the smallest cell a measure may be. */
+/** How many times what it costs in the smallest a measure may cost. */
 const timesMax = 1.5;
 
 type Measure = {
   title: string;
-  /** What of a cell is compared; greater is worse. */
-  cost(cell: ScaleResult): number | undefined;
+  /** Greater is worse. */
+  cost(cell: ScaleResult): Beside | undefined;
   shown(cell: ScaleResult): string;
-  /** A page of runs costs less to write where there are none, whatever is behind it: compared with the smallest that has some. */
-  ofRuns: boolean;
 };
 
 /** Smallest first: by schedules, then by runs. */
@@ -37,35 +38,29 @@ function measuresOf(cells: readonly ScaleResult[]): Measure[] {
   return [
     {
       title: 'claim of 500',
-      cost: (cell) => cell.claimMs,
-      shown: (cell) => `${number(cell.claimMs)} ms`,
-      ofRuns: false,
+      cost: ({ claimMs }) => claimMs,
+      shown: ({ claimMs }) => `${number(claimMs.here)} ms`,
     },
     {
       title: 'dispatch of 5,000',
-      cost: (cell) => 1 / cell.dispatchPerSecond,
-      shown: (cell) => `${number(cell.dispatchPerSecond)} /s`,
-      ofRuns: false,
+      cost: ({ dispatchPerSecond: { here, least } }) => ({ here: 1 / here, least: 1 / least }),
+      shown: ({ dispatchPerSecond }) => `${number(dispatchPerSecond.here)} /s`,
     },
     ...names.map((name) => ({
       title: name,
       cost: (cell: ScaleResult) => cell.requests[name]?.p99Ms,
       shown(cell: ScaleResult) {
         const took = cell.requests[name];
-        return took === undefined ? '–' : `${number(took.p50Ms)} / ${number(took.p99Ms)} ms`;
+        return took === undefined ? '–' : `${number(took.p50Ms.here)} / ${number(took.p99Ms.here)} ms`;
       },
-      ofRuns: name.includes('/runs'),
     })),
   ];
 }
 
-/** Undefined where there is nothing to compare. */
-function timesOf(measure: Measure, cell: ScaleResult, cells: readonly ScaleResult[]): number | undefined {
-  const least = cells.find(({ runs }) => !measure.ofRuns || runs > 0);
-  const [first, cost] = [least && measure.cost(least), measure.cost(cell)];
-  if (first === undefined || cost === undefined || cells.indexOf(cell) <= cells.indexOf(least!))
-    return undefined;
-  return cost / first;
+/** Undefined where it was not measured. */
+function timesOf(measure: Measure, cell: ScaleResult): number | undefined {
+  const cost = measure.cost(cell);
+  return cost && cost.here / cost.least;
 }
 
 /** A row for each measure, a column for each cell. */
@@ -75,18 +70,18 @@ export function scaleRows(given: readonly ScaleResult[]): { titles: string[]; ro
   const rows = measuresOf(cells).map((measure) => [
     measure.title,
     ...cells.map((cell) => {
-      const times = timesOf(measure, cell, cells);
+      const times = timesOf(measure, cell);
       return `${measure.shown(cell)}${times === undefined ? '' : ` (${number(times)} ×)`}`;
     }),
   ]);
   return { titles, rows };
 }
 
-/** Measures that are beyond 1.5 × of the smallest cell anywhere, with the most that they are. */
+/** Measures that are beyond 1.5 × of the smallest anywhere, with the most that they are. */
 export function beyond(given: readonly ScaleResult[]): string[] {
   const cells = inOrder(given);
   return measuresOf(cells).flatMap((measure) => {
-    const most = Math.max(0, ...cells.map((cell) => timesOf(measure, cell, cells) ?? 0));
+    const most = Math.max(0, ...cells.map((cell) => timesOf(measure, cell) ?? 0));
     return most > timesMax ? [`${measure.title} (${number(most)} ×)`] : [];
   });
 }
@@ -100,8 +95,10 @@ export function scaleSection(cells: readonly ScaleResult[]): string[] {
     '## scale',
     '',
     'Schedules × past runs. Locking and reading 500 due schedules; a herd of 5,000 beside all the others, workers off; and requests one',
-    'after the other, p50 / p99, with how many times the p99 of the smallest cell that is (of lists of runs: of the smallest that has',
-    `runs). Measured apart, on ${days.join(' and ')}, by \`node bench/scale.ts --write\`, whole or a \`--cell\` at a time (${cells.length} cells).`,
+    'after the other, p50 / p99. In brackets how many times that (of requests: the p99) of the smallest it is, 1 k × 0, which lies on the',
+    'same server and is measured in turns with it. What answers with runs is compared with 1 k × 1 M where there are runs, since a',
+    'run in the answer costs more than none. A cell that is of that size itself shows how far two of the same are apart.',
+    `Measured apart, on ${days.join(' and ')}, by \`node bench/scale.ts --write\`, whole or a \`--cell\` at a time (${cells.length} cells).`,
     '',
     far.length === 0
       ? `All within ${timesMax} × of the smallest.`

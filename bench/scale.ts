@@ -1,17 +1,20 @@
 /**
- * What a fire and a look cost beside more schedules and a longer history: each measure for every size, and how many
- * times that of the smallest it is. `--quick` (the default) is 1 k and 100 k schedules with 0 and 1 M past runs, five
- * minutes; `--full` goes to 1 M schedules and 10 M runs, an hour and 20 GB; `--cell=100000x1000000` adds single ones.
- * `--write` puts the cells into bench/scale.json, from where the next `npm run bench` has them.
+ * What a fire and a look cost beside more schedules and a longer history, each in turns with the smallest house on the same
+ * server, so that a slow minute of the machine is one of both. `--quick` (the default) is 1 k and 100 k schedules with 0
+ * and 1 M past runs, ten minutes; `--full` goes to 1 M schedules and 10 M runs, three quarters of an hour and 20 GB;
+ * `--cell=100000x1000000` adds single ones. `--write` puts the cells into bench/scale.json, from where the next
+ * `npm run bench` has them.
  */
-import type pg from 'pg';
+import pg from 'pg';
 import { Agent, request } from 'undici';
 import { openDatabase } from '../src/db/client.ts';
 import { claimDue } from '../src/db/fire-store.ts';
+import { migrate } from '../src/db/migrate.ts';
 import { textTable } from './report.ts';
 import { writeScale } from './scale-file.ts';
-import { type ScaleResult, type ScaleSize, scaleRows } from './scale-report.ts';
+import { type Beside, type ScaleResult, type ScaleSize, scaleRows } from './scale-report.ts';
 import {
+  type BenchDatabase,
   type BenchNode,
   databaseNow,
   insertSchedules,
@@ -24,41 +27,74 @@ import { insertHistory } from './support/history.ts';
 const herdSize = 5000;
 const herdRounds = 3;
 const claimRounds = 30;
-const requestsEach = 300;
-const warmUps = 30;
+const requestsEach = 600;
+const warmUps = 60;
+/** A list that takes seconds is not asked for hundreds of times. */
+const requestsSecondsMax = 60;
 const dayMs = 86_400_000;
+const smallest: ScaleSize = { schedules: 1000, runs: 0 };
+const smallestWithRuns: ScaleSize = { schedules: 1000, runs: 1_000_000 };
+
+/** A house of a size: a database of its own on the one server, and a node. */
+type House = { size: ScaleSize; url: string; pool: pg.Pool; node: BenchNode };
 
 export async function scale(size: ScaleSize): Promise<ScaleResult> {
+  await using opened = new AsyncDisposableStack();
   const database = await startDatabase();
-  try {
-    const { pool } = database;
-    const startedAt = performance.now();
-    await seed(pool, size);
-    const seedSeconds = (performance.now() - startedAt) / 1000;
-    const node = await startNode(database, { CARILLON_ROLES: 'api,dispatcher' });
-    try {
-      const requests = await measureRequests(pool, node, size);
-      // Told at once: a herd that cannot be measured must not lose them.
-      console.log(JSON.stringify({ ...size, requests }));
-      const herds: { seconds: number; claimMs: number }[] = [];
-      for (let round = 0; round < herdRounds; round += 1) herds.push(await herdOf(database, round, size));
-      return {
-        ...size,
-        measuredAt: new Date().toISOString(),
-        seedSeconds,
-        claimMs: median(herds.map((herd) => herd.claimMs)),
-        dispatchPerSecond: herdSize / median(herds.map((herd) => herd.seconds)),
-        requests,
-      };
-    } finally {
-      await node.stop();
-    }
-  } finally {
-    await database.stop();
-  }
+  opened.defer(database.stop);
+  const startedAt = performance.now();
+  const here = await seedHouse(opened, database, 'here', size);
+  const seedSeconds = (performance.now() - startedAt) / 1000;
+  const least = await seedHouse(opened, database, 'least', smallest);
+  const alike = size.runs > 0 ? await seedHouse(opened, database, 'alike', smallestWithRuns) : least;
+  await database.pool.query('checkpoint');
+  const requests = await measureRequests(await openHouse(opened, here), await openHouse(opened, alike));
+  // Told at once: a herd that cannot be measured must not lose them.
+  console.log(JSON.stringify({ ...size, requests }));
+  const houses = [await openHouse(opened, here), await openHouse(opened, least)] as const;
+  const herds: Beside[][] = [];
+  for (let round = 0; round < herdRounds; round += 1) herds.push(await herdsOf(houses, round));
+  const [claimMs, seconds] = [0, 1].map((at) => middle(herds.map((herd) => herd[at]!))) as [Beside, Beside];
+  return {
+    ...size,
+    measuredAt: new Date().toISOString(),
+    seedSeconds,
+    claimMs,
+    dispatchPerSecond: { here: herdSize / seconds.here, least: herdSize / seconds.least },
+    requests,
+  };
 }
 
-/** Schedules of which one in a thousand is stopped and one in a thousand belongs to a team; their runs of the last 80 days. */
+type Seeded = Omit<House, 'node'> & { dataDir: string; node?: BenchNode };
+
+async function seedHouse(
+  opened: AsyncDisposableStack,
+  database: BenchDatabase,
+  name: string,
+  size: ScaleSize,
+): Promise<Seeded> {
+  await database.pool.query(`create database ${name}`);
+  const url = new URL(database.url);
+  url.pathname = `/${name}`;
+  await migrate(url.href);
+  // As the house reads it: what polls for the end of a herd must not read the whole history each time.
+  const pool = new pg.Pool({ connectionString: url.href, max: 2, options: '-c enable_seqscan=off' });
+  pool.on('error', () => {});
+  opened.defer(() => pool.end());
+  await seed(pool, size);
+  return { size, url: url.href, pool, dataDir: database.dataDir };
+}
+
+/** Its node is started when it is needed first: one that looks after a million schedules is not quite nothing. */
+async function openHouse(opened: AsyncDisposableStack, house: Seeded): Promise<House> {
+  if (house.node === undefined) {
+    house.node = await startNode(house, { CARILLON_ROLES: 'api,dispatcher' });
+    opened.defer(house.node.stop);
+  }
+  return { ...house, node: house.node };
+}
+
+/** Schedules of which a hundred are stopped and a hundred belong to a team, whatever the size; their runs of the last 80 days. */
 async function seed(pool: pg.Pool, { schedules, runs }: ScaleSize): Promise<void> {
   const nowMs = await databaseNow(pool);
   await insertSchedules(pool, {
@@ -68,29 +104,37 @@ async function seed(pool: pg.Pool, { schedules, runs }: ScaleSize): Promise<void
     spreadMs: dayMs,
   });
   await pool.query(
-    `update schedules set labels = case when n % 1000 = 1 then '{"team":"data"}'::jsonb else labels end,
-      status = case when n % 1000 = 2 then 'stopped' else status end
-    from (select id as of, substr(name, 6)::int as n from schedules) x where of = id and n % 1000 in (1, 2)`,
+    `update schedules set labels = case when n % $1 = 1 then '{"team":"data"}'::jsonb else labels end,
+      status = case when n % $1 = 2 then 'stopped' else status end
+    from (select id as of, substr(name, 6)::int as n from schedules) x where of = id and n % $1 in (1, 2)`,
+    [schedules / 100],
   );
   if (runs > 0) {
     const past = { prefix: 'past-', schedules, runs, fromMs: nowMs - 80 * dayMs, untilMs: nowMs - 60_000 };
     await insertHistory(pool, past);
   }
   await pool.query('vacuum analyze');
-  await pool.query('checkpoint');
 }
 
-/** From the due instant until the last of a herd is dispatched. Its claim is tried just before, and taken back. */
-async function herdOf(
-  database: { url: string; pool: pg.Pool },
+/** A herd in the one, then in the other; their claims are tried in turns before, and taken back. */
+async function herdsOf(
+  houses: readonly [House, House],
   round: number,
-  { schedules }: ScaleSize,
-): Promise<{ seconds: number; claimMs: number }> {
-  const { pool } = database;
-  const dueMs = Math.ceil((await databaseNow(pool)) / 1000 + 15 + schedules / 40_000) * 1000;
-  await insertSchedules(pool, { prefix: `herd-${round}-`, count: herdSize, firstMs: dueMs });
-  await pool.query('analyze schedules, schedule_states');
-  const claimMs = await claimOf(database.url, dueMs);
+): Promise<[claimMs: Beside, seconds: Beside]> {
+  const leadMs = 5000 + Math.max(...houses.map(({ size }) => size.schedules)) / 30;
+  const firstMs = Math.ceil(((await databaseNow(houses[0].pool)) + leadMs) / 1000) * 1000;
+  const dueMs = [firstMs, firstMs + 3000] as const;
+  for (const [at, { pool }] of houses.entries()) {
+    await insertSchedules(pool, { prefix: `herd-${round}-`, count: herdSize, firstMs: dueMs[at]! });
+    await pool.query('analyze schedules, schedule_states');
+  }
+  const claimMs = await claimsOf([houses[0].url, dueMs[0]], [houses[1].url, dueMs[1]]);
+  const here = await dispatchOf(houses[0].pool, dueMs[0]);
+  return [claimMs, { here, least: await dispatchOf(houses[1].pool, dueMs[1]) }];
+}
+
+/** Seconds from the due instant until the last is dispatched. */
+async function dispatchOf(pool: pg.Pool, dueMs: number): Promise<number> {
   const leadMs = dueMs - (await databaseNow(pool));
   if (leadMs < 500) throw new Error('the machine is too slow for this lead; nothing was measured');
   await pause(leadMs);
@@ -100,18 +144,22 @@ async function herdOf(
         extract(epoch from clock_timestamp())::float8 * 1000 as ms`,
       [dueMs],
     );
-    if (!rows[0].busy) return { seconds: (rows[0].ms - dueMs) / 1000, claimMs };
+    if (!rows[0].busy) return (rows[0].ms - dueMs) / 1000;
     if (rows[0].ms > dueMs + 60_000) throw new Error('the herd was not dispatched after a minute');
     await pause(5);
   }
 }
 
-async function claimOf(url: string, dueMs: number): Promise<number> {
+async function claimsOf(...ends: [url: string, dueMs: number][]): Promise<Beside> {
+  await using opened = new AsyncDisposableStack();
+  const claims = ends.map(([url, dueMs]) => {
+    const { db, close } = openDatabase({ url, connectionsMax: 1, name: 'bench', onFault: console.error });
+    opened.defer(close);
+    return { db, dueMs, tookMs: [] as number[] };
+  });
   class Undone extends Error {}
-  const { db, close } = openDatabase({ url, connectionsMax: 1, name: 'bench', onFault: console.error });
-  try {
-    const tookMs: number[] = [];
-    for (let round = 0; round < claimRounds; round += 1) {
+  for (let round = 0; round < claimRounds; round += 1) {
+    for (const { db, dueMs, tookMs } of claims) {
       await db
         .transaction(async (tx) => {
           const startedAt = performance.now();
@@ -124,30 +172,26 @@ async function claimOf(url: string, dueMs: number): Promise<number> {
           if (!(error instanceof Undone)) throw error;
         });
     }
-    return median(tookMs);
-  } finally {
-    await close();
   }
+  return { here: median(claims[0]!.tookMs), least: median(claims[1]!.tookMs) };
 }
 
-async function measureRequests(
-  pool: pg.Pool,
-  node: BenchNode,
-  { schedules, runs }: ScaleSize,
-): Promise<ScaleResult['requests']> {
+type Ask = (round: number, cursor: string | null) => string;
+
+async function asksOf({ pool, size: { schedules, runs } }: House): Promise<Record<string, Ask>> {
   const { rows } = await pool.query<{ id: string }>(
     `select id from runs where id > (lpad(to_hex(($1::float8)::bigint), 12, '0') || '70008000000000000000')::uuid order by id limit 300`,
     [(await databaseNow(pool)) - 40 * dayMs],
   );
   const schedule = (round: number) => `past-${1 + ((round * 7919) % schedules)}`;
   const instant = (daysAgo: number) => new Date(Date.now() - daysAgo * dayMs).toISOString();
-  const asks: Record<string, (round: number, cursor: string | null) => string> = {
+  return {
     'GET /schedules/{name}': (round) => `/schedules/${schedule(round)}`,
     'GET /schedules, page by page': (_, cursor) => `/schedules?limit=50${cursor ? `&cursor=${cursor}` : ''}`,
     'GET /schedules?status=stopped': () => '/schedules?status=stopped',
     'GET /schedules?label=': () => '/schedules?label=team:data',
     'GET /schedules?jobType=': () => '/schedules?jobType=noop',
-    'GET /schedules?lastStatus=failed': () => '/schedules?lastStatus=failed',
+    'GET /schedules?lastStatus=failed': () => '/schedules?lastStatus=failed&limit=10',
     'GET /schedules/{name}/runs': (round) => `/schedules/${schedule(round)}/runs`,
     'GET /schedules/{name}/runs?status=failed': (round) => `/schedules/${schedule(round)}/runs?status=failed`,
     'GET /schedules/{name}/runs?status=skipped': (round) =>
@@ -166,32 +210,63 @@ async function measureRequests(
       'GET /runs/{id}': (round: number) => `/runs/${rows[round % rows.length]!.id}`,
     }),
   };
-  const agent = new Agent({ pipelining: 1, connections: 1 });
-  const measured: Record<string, { p50Ms: number; p99Ms: number }> = {};
-  try {
-    for (const [name, ask] of Object.entries(asks)) {
-      const tookMs: number[] = [];
-      let cursor: string | null = null;
-      const stopAt = performance.now() + 60_000;
-      for (let round = -warmUps; round < requestsEach && performance.now() < stopAt; round += 1) {
-        const startedAt = performance.now();
-        const path = ask(round + warmUps, cursor);
-        const { statusCode, body } = await request(node.address + path, { dispatcher: agent });
-        const answer = (await body.json()) as { nextCursor?: string | null };
-        const took = performance.now() - startedAt;
-        if (statusCode !== 200)
-          throw new Error(`${path} was answered ${statusCode}: ${JSON.stringify(answer)}`);
-        cursor = answer.nextCursor ?? null;
-        // One that takes seconds is not asked for hundreds of times.
+}
+
+/** Each request to the one, then to the other. */
+async function measureRequests(here: House, alike: House): Promise<ScaleResult['requests']> {
+  await using opened = new AsyncDisposableStack();
+  const ends = await Promise.all(
+    [here, alike].map(async (house) => {
+      const agent = new Agent({ pipelining: 1, connections: 1 });
+      opened.defer(() => agent.close());
+      return { address: house.node.address, agent, asks: await asksOf(house) };
+    }),
+  );
+  const measured: Record<string, { p50Ms: Beside; p99Ms: Beside }> = {};
+  for (const name of Object.keys(ends[0]!.asks)) {
+    const askers = ends.map(({ address, agent, asks }) => ({
+      ask: asker(address, agent, asks[name]!),
+      tookMs: [] as number[],
+    }));
+    const stopAt = performance.now() + requestsSecondsMax * 1000;
+    for (let round = -warmUps; round < requestsEach && performance.now() < stopAt; round += 1) {
+      for (const { ask, tookMs } of askers) {
+        const took = await ask(round + warmUps);
         if (round >= 0 || took > 1000) tookMs.push(took);
       }
-      tookMs.sort((a, b) => a - b);
-      measured[name] = { p50Ms: quantile(tookMs, 0.5), p99Ms: quantile(tookMs, 0.99) };
     }
-  } finally {
-    await agent.close();
+    const at = (share: number): Beside => {
+      const [first, other] = askers.map(({ tookMs }) =>
+        quantile(
+          tookMs.toSorted((a, b) => a - b),
+          share,
+        ),
+      );
+      return { here: first!, least: other! };
+    };
+    measured[name] = { p50Ms: at(0.5), p99Ms: at(0.99) };
   }
   return measured;
+}
+
+/** One request after the other, each page behind the one before: milliseconds. */
+function asker(address: string, dispatcher: Agent, ask: Ask): (round: number) => Promise<number> {
+  let cursor: string | null = null;
+  return async (round) => {
+    const startedAt = performance.now();
+    const path = ask(round, cursor);
+    const { statusCode, body } = await request(address + path, { dispatcher });
+    const answer = (await body.json()) as { nextCursor?: string | null };
+    const tookMs = performance.now() - startedAt;
+    if (statusCode !== 200) throw new Error(`${path} was answered ${statusCode}: ${JSON.stringify(answer)}`);
+    cursor = answer.nextCursor ?? null;
+    return tookMs;
+  };
+}
+
+/** Of rounds the medians. */
+function middle(rounds: readonly Beside[]): Beside {
+  return { here: median(rounds.map(({ here }) => here)), least: median(rounds.map(({ least }) => least)) };
 }
 
 function quantile(sorted: readonly number[], share: number): number {
