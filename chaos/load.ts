@@ -109,7 +109,11 @@ export function createLoad({ nodes, witnessUrl }: LoadOptions): Load {
         input:
           job.type === 'stepping'
             ? { url: address, ignoresAbort: job.ignoresAbort }
-            : { url: `${address}&oneIn=${job.failsOneIn}&status=${job.failStatus}` },
+            : {
+                url: `${address}&oneIn=${job.failsOneIn}&status=${job.failStatus}`,
+                // A zombie that wakes must find an answer, not that it has waited too long.
+                timeout: '70s',
+              },
         timeout: job.timeout,
         retry: job.retry,
       },

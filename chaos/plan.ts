@@ -86,7 +86,7 @@ function planSchedule(chances: Seeded, n: number, short: boolean, loadMs: number
       delayMs: steps ? Math.min(delayMs, 4000) : delayMs,
       failsOneIn: steps ? 0 : failsOneIn,
       failStatus: chances.chance(0.8) ? 503 : 400,
-      timeout: !steps && delayMs > 2000 && chances.chance(0.3) ? '2s' : '40s',
+      timeout: !steps && delayMs > 2000 && chances.chance(0.3) ? '2s' : '60s',
       retry: {
         maxAttempts: chances.int(1, 3),
         initialInterval: `${chances.int(1, 2)}s`,

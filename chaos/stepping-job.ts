@@ -15,7 +15,7 @@ export const steppingJob = defineJob({
     backoffCoefficient: 2,
     nonRetryableErrorTypes: [],
   },
-  timeoutMs: 40_000,
+  timeoutMs: 60_000,
   example: { url: 'http://127.0.0.1:3000/healthz', ignoresAbort: false },
   async run(context, { url, ignoresAbort }) {
     const steps: number[] = [];

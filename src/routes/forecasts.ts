@@ -4,7 +4,7 @@ import { toIso } from '../clock.ts';
 import { chooseLocale, contentLanguages } from '../schedules/locale.ts';
 import type { OutlookService } from '../schedules/outlook-service.ts';
 import { problems } from './documented.ts';
-import { instantField } from './query-wire.ts';
+import { instantParameter } from './query-wire.ts';
 import { presentWarning, warningAnswer } from './schedule-times.ts';
 import { zoneName } from './trigger-wire.ts';
 import type { ZodApp } from './zod-validation.ts';
@@ -50,8 +50,8 @@ export function forecastRoutes(app: ZodApp, outlook: OutlookService): void {
           'Counts the nominal times of all active schedules per minute or hour. Jitter, overlap, `maxRuns` and pauses to come are not looked at.',
         headers: z.object({ 'accept-language': z.string().optional() }),
         querystring: z.strictObject({
-          from: instantField.optional().describe('Included. Default: now.'),
-          until: instantField.optional().describe('Not included. Default: a day after `from`.'),
+          from: instantParameter.optional().describe('Included. Default: now.'),
+          until: instantParameter.optional().describe('Not included. Default: a day after `from`.'),
           bucket: z
             .enum(['minute', 'hour'])
             .optional()

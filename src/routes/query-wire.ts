@@ -44,12 +44,19 @@ export function wordsField<const T extends readonly string[]>(words: T) {
 }
 
 /** A time as text, given on as epoch milliseconds. */
-export const instantField = z
-  .string()
-  .meta({ format: 'date-time' })
-  .transform((text, context) => {
-    const ms = parseInstant(text);
-    if (typeof ms === 'number') return ms;
-    context.issues.push({ code: 'custom', message: ms.reason, input: text });
-    return z.NEVER;
-  });
+export const instantField = instantOf((text) => text);
+
+/** The same in a query, where a `+` that is not written as `%2B` stands for a blank: no time has one there. */
+export const instantParameter = instantOf((text) => text.replace(/ (?=\d\d:\d\d$)/, '+'));
+
+function instantOf(written: (text: string) => string) {
+  return z
+    .string()
+    .meta({ format: 'date-time' })
+    .transform((text, context) => {
+      const ms = parseInstant(written(text));
+      if (typeof ms === 'number') return ms;
+      context.issues.push({ code: 'custom', message: ms.reason, input: text });
+      return z.NEVER;
+    });
+}

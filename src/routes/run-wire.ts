@@ -54,7 +54,9 @@ const attemptAnswer = z.object({
 
 const stepAnswer = z.object({
   name: z.string(),
-  status: z.enum(stepStatuses),
+  status: z
+    .enum([...stepStatuses, 'cancelled', 'timed_out'])
+    .describe('`cancelled`, `timed_out`: its run ended so while it went on.'),
   attempts: z.int().describe('Tries, those that were lost with their worker included.'),
   startedAt: time,
   finishedAt: time.nullable(),
@@ -118,7 +120,7 @@ export function presentRunDetail(run: RunDetail): z.output<typeof runDetailAnswe
   return {
     ...presentRun(run),
     attempts: run.attempts.map(presentAttempt),
-    steps: run.steps.map(presentStep),
+    steps: run.steps.map((step) => presentStep(step, run)),
     progress: progress && {
       done: progress.done,
       total: progress.total,
@@ -128,13 +130,16 @@ export function presentRunDetail(run: RunDetail): z.output<typeof runDetailAnswe
   };
 }
 
-function presentStep(step: RunStep): z.output<typeof stepAnswer> {
+/** A step that has no end on record when its run has one is over with it: as it failed last, else as its run ended. */
+function presentStep(step: RunStep, { status, finishedAtMs }: RunDetail): z.output<typeof stepAnswer> {
+  const isCut = step.finishedAtMs === null && finishedAtMs !== null;
+  const cut = step.error !== null ? 'failed' : status === 'timed_out' ? 'timed_out' : 'cancelled';
   return {
     name: step.name,
-    status: step.status,
+    status: isCut ? cut : step.status,
     attempts: step.attempts,
     startedAt: toIso(step.startedAtMs),
-    finishedAt: presentInstant(step.finishedAtMs),
+    finishedAt: presentInstant(isCut ? finishedAtMs : step.finishedAtMs),
     output: step.output ?? null,
     error: step.error,
   };

@@ -4,7 +4,7 @@ import type { RunFilter, RunService } from '../runs/run-service.ts';
 import { runStatuses } from '../runs/run-state.ts';
 import { bodyProblems, noInput, problems, runRef, scheduleRef } from './documented.ts';
 import { pageOf, pageQuery, presentPage, toPageRequest } from './page-wire.ts';
-import { instantField, wordsField } from './query-wire.ts';
+import { instantParameter, wordsField } from './query-wire.ts';
 import {
   logLineAnswer,
   presentLogLine,
@@ -24,8 +24,8 @@ const listed =
 const filterQuery = {
   status: wordsField(runStatuses).optional().describe('One or several, repeated or with commas.'),
   jobType: z.string().max(128).optional(),
-  since: instantField.optional().describe('Nominal times from here on; included.'),
-  until: instantField.optional().describe('Nominal times up to here; included.'),
+  since: instantParameter.optional().describe('Nominal times from here on; included.'),
+  until: instantParameter.optional().describe('Nominal times up to here; included.'),
   ...pageQuery,
 };
 

@@ -6,7 +6,7 @@ import { changeActions } from '../schedules/schedule-version.ts';
 import { verdicts } from '../schedules/verdict.ts';
 import { problems, scheduleRef } from './documented.ts';
 import { presentInstant } from './instant-wire.ts';
-import { instantField } from './query-wire.ts';
+import { instantParameter } from './query-wire.ts';
 import { presentRun, runAnswer } from './run-wire.ts';
 import { pausesAnswer, presentPauses } from './schedule-answer.ts';
 import { toRef } from './schedule-name.ts';
@@ -59,11 +59,9 @@ export function scheduleExplainRoutes(app: ZodApp, explanations: ExplainService)
           'Of any instant, past or to come: what became of it and why, in words and in fields. A nominal time is met only by the very millisecond; next to one, the nearest two are told. Of a deleted schedule by its id, until the retention is over.',
         params: scheduleRef,
         querystring: z.strictObject({
-          at: instantField
+          at: instantParameter
             .optional()
-            .describe(
-              'The instant, a `+` in its offset written as `%2B`. Default: the last nominal time until now.',
-            )
+            .describe('The instant. Default: the last nominal time until now.')
             .meta({ examples: ['2026-12-24T02:00:00Z'] }),
         }),
         response: { 200: explanationAnswer, ...problems(400, 404) },

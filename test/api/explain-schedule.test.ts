@@ -524,7 +524,7 @@ test('what was pruned is unknown, and says so', async () => {
 test.each([
   ['yesterday'],
   ['2026-03-01'],
-  ['2026-03-01T02:00:00 08:00'],
+  ['2026-03-01 02:00:00 08:00'],
 ])('refuses %s as a time', async (at) => {
   await api.create('ping');
   const response = await api.get(`/schedules/ping/explain?at=${encodeURIComponent(at)}`);

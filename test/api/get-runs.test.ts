@@ -84,6 +84,8 @@ describe('filters', () => {
     ['until=2026-03-01T00:02:00Z', ['failed', 'succeeded']],
     ['until=2026-03-01T00:01:59.999Z', ['succeeded']],
     ['since=2026-03-01T01:03:00%2B01:00&until=2026-03-01T00:03:00Z', ['timed_out']],
+    // As curl sends it, a + in a query stands for a blank.
+    ['since=2026-03-01T01:03:00+01:00&until=2026-03-01T00:03:00Z', ['timed_out']],
     ['since=2030-01-01T00:00:00Z', []],
   ])('%s', async (query, expected) => {
     expect(await statuses(`/runs?${query}`)).toEqual(expected);

@@ -4,6 +4,7 @@ import { createClock } from '../../src/clock.ts';
 import { requeueDueRetries } from '../../src/db/run-store.ts';
 import { saveProgress, saveStep } from '../../src/db/step-store.ts';
 import { JobError } from '../../src/jobs/job.ts';
+import { presentRunDetail } from '../../src/routes/run-wire.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { setupRig } from '../support/worker-rig.ts';
 
@@ -89,6 +90,32 @@ it('a run that waits for a step can be cancelled, and ends with its schedule’s
   await rig.schedules.stop(stopped.scheduleId, null);
   expect(await rig.detail(cancelled.id)).toMatchObject({ status: 'cancelled', reason: 'cancelled_by_hand' });
   expect(await rig.detail(stopped.id)).toMatchObject({ status: 'cancelled', reason: 'stopped' });
+});
+
+it('the steps of a run that has ended are shown as over, with its end', async () => {
+  const rig = await setupRig();
+  rig.script('sleepy', ({ sleep }) => sleep('1h'));
+  rig.script('broken', ({ step }) =>
+    step('call', () => {
+      throw new JobError('Broken', 'no', { retryable: false });
+    }),
+  );
+  await rig.worker();
+  const sleepy = await rig.trigger('sleepy');
+  await rig.reaches(sleepy.id, 'retrying');
+  const shown = async (id: string) => presentRunDetail(await rig.detail(id));
+  expect((await shown(sleepy.id)).steps).toMatchObject([{ status: 'sleeping', finishedAt: null }]);
+  await rig.runs.cancel(sleepy.id);
+  const broken = await rig.trigger('broken');
+  await rig.ended(broken.id);
+  for (const [id, status] of [
+    [sleepy.id, 'cancelled'],
+    [broken.id, 'failed'],
+  ] as const) {
+    const { finishedAt, steps } = await shown(id);
+    expect(finishedAt).not.toBeNull();
+    expect(steps).toMatchObject([{ status, finishedAt }]);
+  }
 });
 
 it('a stop during a step lets it end, and nothing after it', async () => {

@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { backupsOf, beginBackup, finishBackup, type WrittenBackup } from '../../db/backup-store.ts';
 import { type Backup, chainOf, type NewBackup } from '../../runs/backup.ts';
-import type { JobContext } from '../job.ts';
+import { type JobContext, JobError } from '../job.ts';
 import { readConnection } from '../postgres/pg-connection.ts';
 import type { StorageTarget } from '../storage/storage-target.ts';
 import { invalidConfiguration } from '../storage/target-faults.ts';
@@ -167,16 +167,14 @@ function finish(context: JobContext, tools: BackupTools, id: string, written: Wr
   return finishBackup(tools.db, id, written, Math.floor(context.now()));
 }
 
-/** All of them have ended when this does; the first fault is thrown, as the others are mostly of its making. */
+/**
+ * All of them have ended when this does. Of their faults one that says what to do is thrown, else the first: the others are
+ * mostly of its making, and a stream whose reader gave up may tell so before the reader has told why.
+ */
 async function allOrFirstFault(works: readonly Promise<unknown>[]): Promise<unknown[]> {
-  let first: { fault: unknown } | undefined;
-  const noted = works.map((work) =>
-    work.catch((fault) => {
-      first ??= { fault };
-    }),
-  );
-  const results = await Promise.all(noted);
-  if (first !== undefined) throw first.fault;
+  const faults: unknown[] = [];
+  const results = await Promise.all(works.map((work) => work.catch((fault) => void faults.push(fault))));
+  if (faults.length > 0) throw faults.find((fault) => fault instanceof JobError) ?? faults[0];
   return results;
 }
 

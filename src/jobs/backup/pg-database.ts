@@ -36,7 +36,7 @@ export async function preparePlace(
     if (!overwrite) {
       throw invalidConfiguration(
         `Nothing was restored, as ${connection.label} has ${count} tables, views or sequences already: name a database` +
-          ' that is empty or does not exist yet, or say that it may be overwritten.',
+          ' that is empty or does not exist yet.',
       );
     }
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The statement for one page of a Postgres source, and what its answer says. */
+import { invalidConfiguration } from '../storage/target-faults.ts';
 import type { ColumnPlan, SourceColumn } from './column-plan.ts';
 import { parseExactly } from './exact-json.ts';
 import { isBinary, isPackable, type PackedColumn, PackedRows } from './packed-rows.ts';
@@ -12,6 +13,9 @@ export type Position = { watermark: string; key: string[] };
 export type PageStart = { position: Position | undefined; mark: Mark | null };
 export type PgPage = SyncPage & { position: Position };
 
+/** Of a column of a page. A text may have half a gigabyte in V8 (2^29 - 24), and base64 makes 77 of 57 bytes. */
+const columnBytesMax = { text: 500_000_000, binary: 370_000_000 };
+
 export type PgPageQueryParts = {
   input: SourceInput;
   plan: ColumnPlan;
@@ -22,6 +26,7 @@ export type PgPageQueryParts = {
   asCells: boolean;
   /** The mark that the run began with. */
   begin: Mark | null;
+  bytesMax?: typeof columnBytesMax;
 };
 
 export class PgPageQuery {
@@ -59,19 +64,30 @@ export class PgPageQuery {
   packed(position: Position | undefined): PgStatement {
     const { select, values } = this.#page(position);
     const { plan, begin } = this.#parts;
-    const agg = (index: number) =>
-      this.#isPackableAt(index) ? `array_agg(p.c${index})` : `array_agg(p.c${index}::text)`;
+    const { text: textMax, binary: binaryMax } = this.#parts.bytesMax ?? columnBytesMax;
+    const arrays = this.#names.map(
+      (_, index) => `array_agg(p.c${index}${this.#isPackableAt(index) ? '' : '::text'}) as a${index}`,
+    );
+    const forms = plan.columns!.map((_, index) =>
+      this.#isBinaryAt(index)
+        ? `array_send(array_agg(p.c${index})) as b${index}`
+        : `array_agg(p.c${index}${this.#isPackableAt(index) ? '' : '::text'})::text as t${index}`,
+    );
+    const fits = (text: string) => `case when octet_length(${text}) <= ${textMax} then ${text} end`;
     // The driver has texts alone for what comes.
     const columns = plan.columns!.map((_, index) =>
-      this.#isBinaryAt(index) ? `encode(array_send(${agg(index)}), 'base64')` : `${agg(index)}::text`,
+      this.#isBinaryAt(index)
+        ? `case when octet_length(q.b${index}) <= ${binaryMax} then encode(q.b${index}, 'base64') else ${fits(`q.a${index}::text`)} end`
+        : fits(`q.t${index}`),
     );
-    const last = this.#at.map((index) => `(${agg(index)})[count(*)]::text`);
     const isNull = this.#at.slice(1).map((index) => `p.c${index} is null`);
-    const past = begin === null ? [] : ['(array_agg(p.past))[count(*)]'];
-    const all = ['count(*)::text', `bool_or(${isNull.join(' or ')})::text`, ...columns, ...last, ...past];
+    const past = begin === null ? [] : ['(array_agg(p.past))[count(*)] as past'];
+    const inner = ['count(*) as n', `bool_or(${isNull.join(' or ')}) as bad`, ...arrays, ...forms, ...past];
+    const last = this.#at.map((index) => `q.a${index}[q.n]::text`);
+    const outer = ['q.n::text', 'q.bad::text', ...columns, ...last, ...(begin === null ? [] : ['q.past'])];
     return {
       name: position === undefined ? 'first packed page' : 'packed page',
-      text: `select ${all.join(', ')} from (${select}) as p`,
+      text: `select ${outer.join(', ')} from (select ${inner.join(', ')} from (${select}) as p) as q`,
       values,
     };
   }
@@ -110,9 +126,11 @@ export class PgPageQuery {
     if (count === 0) return null;
     if (row[1] === 'true') return 'has a null key';
     const width = this.#parts.plan.columns!.length;
-    const columns = row
-      .slice(2, 2 + width)
-      .map((text, index) => (this.#isBinaryAt(index) ? Buffer.from(text!, 'base64') : text!));
+    const columns = row.slice(2, 2 + width).map((text, index): PackedColumn => {
+      if (text === null) throw this.#tooLarge(index);
+      // As a text an array begins with a brace, which base64 does not have.
+      return text.startsWith('{') ? text : Buffer.from(text, 'base64');
+    });
     const at = row.slice(2 + width, 2 + width + this.#at.length) as string[];
     const rows = new PackedRows(columns, {
       length: count,
@@ -131,10 +149,17 @@ export class PgPageQuery {
 
   /** Columns of a page as texts, whatever they are. */
   #texts(columns: readonly PackedColumn[]): PgStatement {
-    const select = columns.map((_, index) =>
-      this.#isBinaryAt(index) ? `$${index + 1}::${this.#typeAt(index)}[]::text` : `$${index + 1}::text`,
+    const select = columns.map((column, index) =>
+      typeof column === 'string' ? `$${index + 1}::text` : `$${index + 1}::${this.#typeAt(index)}[]::text`,
     );
     return { text: `select ${select.join(', ')}`, values: columns };
+  }
+
+  #tooLarge(index: number): Error {
+    const { input, plan } = this.#parts;
+    return invalidConfiguration(
+      `${input.pageSize} rows have too much in "${plan.columns![index]!.from}" for one page: make \`source.pageSize\` smaller.`,
+    );
   }
 
   #typeAt(index: number): string | null {

@@ -36,7 +36,8 @@ function urlFault(text: string): string | null {
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
     return 'Must begin with http:// or https://.';
   if (parsed.username !== '' || parsed.password !== '') {
-    return 'Must not contain a user name or password, since addresses are shown and logged: use an Authorization header.';
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: It is what callers write.
+    return 'Must not contain a user name or password, since addresses are shown and logged: put a secret into an Authorization header, as "Bearer ${secret:name}".';
   }
   return null;
 }

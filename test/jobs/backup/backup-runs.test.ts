@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: They are references to secrets.
 /** Backups and restores as runs: through the worker, in processes of their own, from and to real places. */
+import { randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -9,6 +10,7 @@ import { type DumpScene, startDumpScene } from '../../support/dump-scene.ts';
 import { fillRichly, portrait } from '../../support/rich-database.ts';
 import { startS3Server } from '../../support/s3-server.ts';
 import { findSystemPostgres } from '../../support/system-postgres.ts';
+import { mountTiny } from '../../support/tiny-disk.ts';
 import { differences, plant, stateOf } from '../../support/tree-scene.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
@@ -52,6 +54,20 @@ describe('a directory', () => {
     const lines = (await rig.logOf(ended.id)).map((line) => line.message).join();
     expect(lines).toContain('was read back');
     expect(lines).toContain('has no `notify` for a success');
+  });
+
+  it('that has no room at its target fails with that, not with what came of it', async (context) => {
+    const { rig, root, vault, keep } = await setup();
+    const unmount = mountTiny(vault);
+    if (unmount === null) return context.skip('this account may not mount a small file system to fill');
+    onTestFinished(unmount);
+    await writeFile(join(root, 'noise'), randomBytes(24 * 1024 * 1024));
+    const { id } = await keep();
+    expect(await run(rig, id)).toMatchObject({
+      status: 'failed',
+      error: { type: 'TargetFull', message: expect.stringContaining('ENOSPC') },
+    });
+    expect((await readdir(vault)).filter((name) => name.includes('tar'))).toEqual([]);
   });
 
   it('says in its log who is told with the end of its run, and leaves the telling to that', async () => {

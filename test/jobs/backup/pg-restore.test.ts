@@ -65,7 +65,7 @@ describe.skipIf(system === undefined)('a dump', () => {
     await expect(restoreDump({ content, url, client: restorer })).rejects.toMatchObject({
       type: 'InvalidConfiguration',
       retryable: false,
-      message: expect.stringMatching(/has \d+ tables.*overwritten/),
+      message: expect.stringMatching(/has \d+ tables.*does not exist yet\.$/),
     });
     expect(content.destroyed).toBe(true);
     await withClient(url, async (client) => {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmod,
@@ -19,6 +18,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openTarget } from '../../../src/jobs/storage/storage-target.ts';
 import { fileFault } from '../../../src/jobs/storage/target-faults.ts';
+import { mountTiny } from '../../support/tiny-disk.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const isRoot = process.getuid?.() === 0;
@@ -170,8 +170,9 @@ describe('a folder', () => {
 
   it('that is full says so, can be tried again, and is left as it was', async (context) => {
     const { path, target } = await setup();
-    if (!mountTiny(path)) return context.skip('this account may not mount a small file system to fill');
-    undo.push(() => execFileSync('umount', [path]));
+    const unmount = mountTiny(path);
+    if (unmount === null) return context.skip('this account may not mount a small file system to fill');
+    undo.push(unmount);
     await target.put('old', Readable.from(['old']));
     const content = Readable.from([Buffer.alloc(512 * 1024), Buffer.alloc(1024 * 1024)]);
     await expect(target.put('new', content)).rejects.toMatchObject({ type: 'TargetFull', retryable: true });
@@ -192,12 +193,3 @@ describe('a folder', () => {
     expect(fault).toMatchObject({ type, retryable, message: expect.stringContaining('/mnt/b') });
   });
 });
-
-function mountTiny(path: string): boolean {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
