@@ -9,11 +9,11 @@ export type Beside = { here: number; least: number };
 export type ScaleResult = ScaleSize & {
   /** RFC 3339. */
   measuredAt: string;
-  seedSeconds: number;
-  /** Locking and reading 500 due schedules, median. */
-  claimMs: Beside;
+  seedSeconds: number | null;
+  /** Locking and reading 500 due schedules, median. Null, as the next: the machine was too slow to be ready in time. */
+  claimMs: Beside | null;
   /** A herd of 5,000 beside all that, workers off, median of the rounds. */
-  dispatchPerSecond: Beside;
+  dispatchPerSecond: Beside | null;
   /** Milliseconds by request, one after the other. */
   requests: Readonly<Record<string, { p50Ms: Beside; p99Ms: Beside }>>;
 };
@@ -24,7 +24,7 @@ const timesMax = 1.5;
 type Measure = {
   title: string;
   /** Greater is worse. */
-  cost(cell: ScaleResult): Beside | undefined;
+  cost(cell: ScaleResult): Beside | null | undefined;
   shown(cell: ScaleResult): string;
 };
 
@@ -39,12 +39,12 @@ function measuresOf(cells: readonly ScaleResult[]): Measure[] {
     {
       title: 'claim of 500',
       cost: ({ claimMs }) => claimMs,
-      shown: ({ claimMs }) => `${number(claimMs.here)} ms`,
+      shown: ({ claimMs }) => (claimMs === null ? '–' : `${number(claimMs.here)} ms`),
     },
     {
       title: 'dispatch of 5,000',
-      cost: ({ dispatchPerSecond: { here, least } }) => ({ here: 1 / here, least: 1 / least }),
-      shown: ({ dispatchPerSecond }) => `${number(dispatchPerSecond.here)} /s`,
+      cost: ({ dispatchPerSecond: rate }) => rate && { here: 1 / rate.here, least: 1 / rate.least },
+      shown: ({ dispatchPerSecond: rate }) => (rate === null ? '–' : `${number(rate.here)} /s`),
     },
     ...names.map((name) => ({
       title: name,
@@ -60,7 +60,7 @@ function measuresOf(cells: readonly ScaleResult[]): Measure[] {
 /** Undefined where it was not measured. */
 function timesOf(measure: Measure, cell: ScaleResult): number | undefined {
   const cost = measure.cost(cell);
-  return cost && cost.here / cost.least;
+  return cost ? cost.here / cost.least : undefined;
 }
 
 /** A row for each measure, a column for each cell. */

@@ -49,21 +49,23 @@ export async function scale(size: ScaleSize): Promise<ScaleResult> {
   const alike = size.runs > 0 ? await seedHouse(opened, database, 'alike', smallestWithRuns) : least;
   await database.pool.query('checkpoint');
   const requests = await measureRequests(await openHouse(opened, here), await openHouse(opened, alike));
-  // Told at once: a herd that cannot be measured must not lose them.
-  console.log(JSON.stringify({ ...size, requests }));
+  const result = { ...size, seedSeconds, claimMs: null, dispatchPerSecond: null, requests };
   const houses = [await openHouse(opened, here), await openHouse(opened, least)] as const;
   const herds: Beside[][] = [];
-  for (let round = 0; round < herdRounds; round += 1) herds.push(await herdsOf(houses, round));
+  try {
+    for (let round = 0; round < herdRounds; round += 1) herds.push(await herdsOf(houses, round));
+  } catch (error) {
+    if (!(error instanceof TooSlow)) throw error;
+    console.warn(error.message);
+    return { ...result, measuredAt: new Date().toISOString() };
+  }
   const [claimMs, seconds] = [0, 1].map((at) => middle(herds.map((herd) => herd[at]!))) as [Beside, Beside];
-  return {
-    ...size,
-    measuredAt: new Date().toISOString(),
-    seedSeconds,
-    claimMs,
-    dispatchPerSecond: { here: herdSize / seconds.here, least: herdSize / seconds.least },
-    requests,
-  };
+  const dispatchPerSecond = { here: herdSize / seconds.here, least: herdSize / seconds.least };
+  return { ...result, measuredAt: new Date().toISOString(), claimMs, dispatchPerSecond };
 }
+
+/** Nothing was measured of a herd; what was measured before is not lost with it. */
+class TooSlow extends Error {}
 
 type Seeded = Omit<House, 'node'> & { dataDir: string; node?: BenchNode };
 
@@ -121,7 +123,7 @@ async function herdsOf(
   houses: readonly [House, House],
   round: number,
 ): Promise<[claimMs: Beside, seconds: Beside]> {
-  const leadMs = 5000 + Math.max(...houses.map(({ size }) => size.schedules)) / 30;
+  const leadMs = 15_000 + Math.max(...houses.map(({ size }) => size.schedules)) / 30;
   const firstMs = Math.ceil(((await databaseNow(houses[0].pool)) + leadMs) / 1000) * 1000;
   const dueMs = [firstMs, firstMs + 3000] as const;
   for (const [at, { pool }] of houses.entries()) {
@@ -136,7 +138,7 @@ async function herdsOf(
 /** Seconds from the due instant until the last is dispatched. */
 async function dispatchOf(pool: pg.Pool, dueMs: number): Promise<number> {
   const leadMs = dueMs - (await databaseNow(pool));
-  if (leadMs < 500) throw new Error('the machine is too slow for this lead; nothing was measured');
+  if (leadMs < 500) throw new TooSlow('The machine is too slow for this lead; no herd was measured.');
   await pause(leadMs);
   for (;;) {
     const { rows } = await pool.query(

@@ -32,8 +32,13 @@ describe('scaleRows', () => {
     ]);
   });
 
-  it('leaves out what a cell was not asked', () => {
-    const { rows } = scaleRows([cell(1000, 0, { requests: {} }), cell(1000, 1)]);
+  it('leaves out what a cell was not asked, and a herd that came too early', () => {
+    const { rows } = scaleRows([
+      cell(1000, 0, { requests: {}, claimMs: null, dispatchPerSecond: null }),
+      cell(1000, 1),
+    ]);
+    expect(rows[0]).toEqual(['claim of 500', '–', '4 ms (1 ×)']);
+    expect(rows[1]).toEqual(['dispatch of 5,000', '–', '12,000 /s (1 ×)']);
     expect(rows.at(-1)).toEqual(['GET /schedules', '–', '1 / 2 ms (1 ×)']);
   });
 });
