@@ -133,10 +133,10 @@ export function presentRunDetail(run: RunDetail): z.output<typeof runDetailAnswe
 /** A step that has no end on record when its run has one is over with it: as it failed last, else as its run ended. */
 function presentStep(step: RunStep, { status, finishedAtMs }: RunDetail): z.output<typeof stepAnswer> {
   const isCut = step.finishedAtMs === null && finishedAtMs !== null;
-  const cut = step.error !== null ? 'failed' : status === 'timed_out' ? 'timed_out' : 'cancelled';
+  const ended = status === 'timed_out' || status === 'failed' ? status : 'cancelled';
   return {
     name: step.name,
-    status: isCut ? cut : step.status,
+    status: isCut ? (step.error === null ? ended : 'failed') : step.status,
     attempts: step.attempts,
     startedAt: toIso(step.startedAtMs),
     finishedAt: presentInstant(isCut ? finishedAtMs : step.finishedAtMs),
